@@ -1,0 +1,249 @@
+"""Device memory: a caching allocator that keeps its own accounts.
+
+Why not the driver's: drivers accept several times the device's memory and fail (PoCL 3.1: abort) when it is
+first written, and fresh pages cost 8-12 times a reused block. So the budget is checked before the driver is
+asked, and freed buffers wait in lists by size class for the next request. One in-order queue per device makes
+reuse right after the drop safe.
+
+No lock is taken on the way: a `Block` is freed in `__del__`, which the garbage collector may run in the middle of
+`allocate`, in any thread. `list.pop`, `list.append` and `x.n += k` on a slot run without a thread switch
+between their steps in CPython. The slow path (a new buffer) takes a re-entrant lock.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyopencl as cl
+
+from cltensor.base import config
+from cltensor.base.errors import ResourceExhaustedError
+
+if TYPE_CHECKING:
+    from cltensor.runtime.device import Device
+
+__all__ = ["Block", "Memory", "OUT_OF_MEMORY", "size_class", "human"]
+
+# MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_RESOURCES, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE
+OUT_OF_MEMORY = (-4, -5, -6, -61)
+_FRACTION = 0.8
+_SMALLEST = 256
+
+
+def size_class(nbytes: int) -> int:
+    """The bytes really taken for a request: four steps between powers of two, so at most a quarter is lost.
+
+    Example:
+        >>> size_class(1), size_class(257), size_class(1000), size_class(1025)
+        (256, 320, 1024, 1280)
+    """
+    if nbytes <= _SMALLEST:
+        return _SMALLEST
+    shift = (nbytes - 1).bit_length() - 3
+    return (((nbytes - 1) >> shift) + 1) << shift
+
+
+def human(nbytes: int) -> str:
+    """Bytes for people: `human(3 << 20)` is '3.0 MiB'."""
+    size = float(nbytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{nbytes} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+class Block:
+    """A piece of device memory; dropping the last reference makes it reusable at once.
+
+    Attributes: `mem` (the cl.Buffer kernels take), `nbytes` (asked for), `capacity` (taken).
+    """
+
+    __slots__ = ("mem", "nbytes", "capacity", "_memory", "_free", "__weakref__")
+
+    def __init__(self, mem: Any, nbytes: int, capacity: int, memory: Memory, free: list | None):
+        self.mem = mem
+        self.nbytes = nbytes
+        self.capacity = capacity
+        self._memory = memory
+        self._free = free
+        memory.live += 1
+        memory.in_use += capacity
+        if memory.in_use > memory.peak:
+            memory.peak = memory.in_use
+
+    def __del__(self) -> None:
+        # Attributes only, no globals and no lock: this runs at interpreter exit and inside `allocate` too.
+        memory = self._memory
+        memory.live -= 1
+        memory.in_use -= self.capacity
+        if self._free is not None and memory.taken - memory.in_use <= memory.cache_cap:
+            self._free.append(self.mem)
+        else:
+            memory.taken -= self.capacity
+
+    def __repr__(self) -> str:
+        return f"<Block of {self.nbytes} bytes on {self._memory.label}>"
+
+
+class Memory:
+    """The allocator of one logical device; logical devices on one physical device share its budget.
+
+    Attributes: `in_use`, `taken` (in use and cached), `peak`, `limit`, `max_alloc`: bytes; `live` blocks.
+    `describe`, if set, names the owner of a block in the error about exhausted memory.
+    """
+
+    __slots__ = ("label", "in_use", "taken", "peak", "live", "limit", "max_alloc", "cache_cap", "describe",
+                 "_context", "_flags", "_pooled", "_bins", "_lock", "_siblings", "_forbidden")
+
+    def __init__(self, device: Device, siblings: list[Memory] | None = None):
+        traits = device.traits
+        self.label = device.short
+        self.in_use = self.taken = self.peak = self.live = 0
+        self.max_alloc = traits.max_alloc
+        self.limit = _limit(traits.global_mem, traits.is_cpu)
+        # A CPU's memory is also the user's, so less of it is kept waiting.
+        self.cache_cap = self.limit // (4 if traits.is_cpu else 2)
+        self.describe: Callable[[Block], str] | None = None
+        self._context = device.context
+        self._flags = cl.mem_flags.READ_WRITE
+        if traits.is_cpu:      # PoCL then allocates now, with an error one can catch, not at first use with an abort
+            self._flags |= cl.mem_flags.ALLOC_HOST_PTR
+        self._pooled: bool = config.get("POOL")
+        self._bins: dict[int, list] = {}
+        self._lock = threading.RLock()
+        self._forbidden: Exception | None = None
+        self._siblings = [self] if siblings is None else siblings
+        if siblings is not None:
+            siblings.append(self)
+
+    def allocate(self, nbytes: int) -> Block:
+        """A block of at least `nbytes` > 0; its content is whatever was there.
+
+        Raises: ResourceExhaustedError with request, limit, in use, cached and the largest blocks.
+        """
+        if nbytes <= _SMALLEST:
+            capacity = _SMALLEST
+            if nbytes <= 0:
+                raise ValueError(f"allocate: {nbytes} bytes; empty tensors have no block")
+        else:
+            shift = (nbytes - 1).bit_length() - 3
+            capacity = (((nbytes - 1) >> shift) + 1) << shift
+        free = self._bins.get(capacity)
+        if free:
+            try:
+                return Block(free.pop(), nbytes, capacity, self, free)
+            except IndexError:              # another thread took the last one
+                pass
+        return self._new(nbytes, capacity)
+
+    def _new(self, nbytes: int, capacity: int) -> Block:
+        if self._forbidden is not None:
+            raise self._forbidden
+        with self._lock:
+            if not self._pooled:
+                free, capacity = None, nbytes
+            else:
+                free = self._bins.setdefault(capacity, [])
+                if capacity > self.max_alloc >= nbytes:
+                    capacity, free = nbytes, None
+                if self.taken - self.in_use > self.cache_cap // 2:
+                    self._drop_oldest(keep=free)
+            for attempt in (1, 2):
+                if nbytes <= self.max_alloc and self._all("taken") + capacity <= self.limit:
+                    self.taken += capacity
+                    try:
+                        mem = cl.Buffer(self._context, self._flags, capacity)
+                        return Block(mem, nbytes, capacity, self, free)
+                    except (cl.Error, MemoryError) as error:
+                        self.taken -= capacity
+                        if getattr(error, "code", -4) not in OUT_OF_MEMORY:
+                            raise
+                if attempt == 1:
+                    for memory in self._siblings:
+                        memory.trim()
+                    gc.collect()            # tensors in a reference cycle of the user's
+                    for memory in self._siblings:
+                        memory.trim()
+            raise self._exhausted(nbytes)
+
+    def _all(self, name: str) -> int:
+        return sum(getattr(memory, name) for memory in self._siblings)
+
+    def _drop_oldest(self, keep: list | None) -> None:
+        """Let go of the older half of what waits in every class but the one asked for."""
+        for capacity, free in self._bins.items():
+            if free is not keep:
+                for _ in range((len(free) + 1) // 2):
+                    self._let_go(free, capacity, 0)
+
+    def _let_go(self, free: list, capacity: int, index: int) -> None:
+        try:
+            free.pop(index)
+        except IndexError:
+            return
+        self.taken -= capacity
+
+    def trim(self) -> int:
+        """Give all cached buffers back to the driver; returns the bytes."""
+        before = self.taken
+        for capacity, free in list(self._bins.items()):
+            while free:
+                self._let_go(free, capacity, -1)
+        return before - self.taken
+
+    def blocks(self) -> list[Block]:
+        """Live blocks, largest first. Walks all objects of the process: for errors and debugging."""
+        live = [b for b in gc.get_objects() if type(b) is Block and b._memory is self]
+        return sorted(live, key=lambda b: -b.capacity)
+
+    def _exhausted(self, nbytes: int) -> ResourceExhaustedError:
+        describe = self.describe or (lambda block: "")
+        largest = [f"{human(b.nbytes)} {describe(b)}".strip() for b in self.blocks()[:5]]
+        others = self._all("in_use") - self.in_use
+        rule = (f"a single buffer of this device may have {human(self.max_alloc)}"
+                if nbytes > self.max_alloc else f"limit {human(self.limit)} (CLTENSOR_MEMORY_LIMIT)")
+        return ResourceExhaustedError(
+            f"memory: {human(nbytes)} cannot be allocated on {self.label}: {rule}, "
+            f"in use {human(self.in_use)}, cached {human(self.taken - self.in_use)}"
+            + (f", in use by other logical devices {human(others)}" if others else "")
+            + ("; largest: " + ", ".join(largest) if largest else ""))
+
+    def forbid(self, error: Exception) -> list:
+        """Raise `error` at every request from now on; returns the cached buffers, for the caller to keep alive."""
+        self._forbidden, self._lock = error, threading.RLock()
+        bins, self._bins = self._bins, {}
+        return [bins]
+
+    def stats(self) -> dict[str, int]:
+        """bytes_in_use, bytes_cached, peak_bytes, limit_bytes, live_blocks."""
+        return {"bytes_in_use": self.in_use, "bytes_cached": self.taken - self.in_use,
+                "peak_bytes": self.peak, "limit_bytes": self.limit, "live_blocks": self.live}
+
+    def reset_peak(self) -> None:
+        """Make the peak what is in use now."""
+        self.peak = self.in_use
+
+
+def _limit(global_mem: int, cpu: bool) -> int:
+    wanted = config.get("MEMORY_LIMIT")
+    if isinstance(wanted, int):
+        return wanted
+    return int(_physical(global_mem, cpu) * (_FRACTION if wanted is None else wanted))
+
+
+def _physical(global_mem: int, cpu: bool) -> int:
+    """What a CPU device reports may be more than the machine has, or than a container may use."""
+    sizes = [global_mem]
+    if cpu:
+        try:
+            sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+            sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+        except (AttributeError, OSError, ValueError):
+            pass                            # not Linux, or no limit ("max")
+    return min(size for size in sizes if size > 0)

@@ -1,0 +1,232 @@
+"""The one way to the device: a lock, an in-order queue, launches, transfers, and the error word.
+
+Nothing else in cltensor enqueues. Arguments live in the Kernel object, so `set_args` and the launch happen under one
+lock; without it two threads get each other's arguments and silently wrong results.
+
+Kernels cannot raise. One that meets a bad index clamps it and writes the queue's *error word*, int32
+{flag, op, index, limit}; it is looked at when the host next reads something, because then it waits anyway.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyopencl as cl
+
+from cltensor.base import config
+from cltensor.base.errors import (
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    OpError,
+    ResourceExhaustedError,
+)
+from cltensor.runtime.memory import OUT_OF_MEMORY, Block
+
+if TYPE_CHECKING:
+    from cltensor.runtime.device import Device
+
+__all__ = ["Queue", "no_host_reads", "arm"]
+
+_log = logging.getLogger("cltensor")
+_reads = threading.local()
+_armed: list[tuple[str, str]] = [("?", "index")]     # id 0 is no op
+_arm_lock = threading.Lock()
+
+
+@contextmanager
+def no_host_reads() -> Iterator[None]:
+    """Inside the `with`, this thread's reads from a device raise: proof that a train step never waits.
+
+    Raises: FailedPreconditionError at the read.
+    """
+    before = getattr(_reads, "forbidden", False)
+    _reads.forbidden = True
+    try:
+        yield
+    finally:
+        _reads.forbidden = before
+
+
+def arm(op: str, what: str = "indices") -> int:
+    """The number under which kernels of `op` report a bad value of `what` in the error word; same names, same number."""
+    with _arm_lock:
+        if (op, what) not in _armed:
+            _armed.append((op, what))
+        return _armed.index((op, what))
+
+
+class Queue:
+    """The in-order queue of one logical device.
+
+    Attributes: `raw` (cl.CommandQueue), `lock`, `launch_count` (kernels since the start).
+    """
+
+    def __init__(self, device: Device):
+        self.label = device.short
+        self.lock = threading.Lock()
+        self.launch_count = 0
+        self._memory = device.memory
+        self._context = device.context
+        self._word: Any = None
+        self._may_have_failed = False
+        self._forbidden: Exception | None = None
+        traced = config.debug(2)
+        properties = cl.command_queue_properties.PROFILING_ENABLE if traced else 0
+        self.raw: Any = cl.CommandQueue(device.context, device.cl_device, properties=properties)
+        # Chosen once, so that the usual launch pays for neither.
+        if traced or config.get("SYNC"):
+            self.launch = self._launch_traced if traced else self._launch_sync  # type: ignore[method-assign]
+
+    def launch(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
+               may_fail: bool = False) -> None:
+        """Set the arguments and enqueue; does not wait.
+
+        `args` are cl.Buffers (`Block.mem`) and Python numbers, typed by the kernel's `set_scalar_arg_dtypes`. The caller
+        holds the blocks until this returns. `may_fail` says that the kernel may write the error word.
+        Raises: ResourceExhaustedError; InternalError for what only a bug of ours can cause.
+        """
+        try:
+            with self.lock:
+                kernel.set_args(*args)
+                cl.enqueue_nd_range_kernel(self.raw, kernel, global_size, local_size)
+                self.launch_count += 1
+                if may_fail:
+                    self._may_have_failed = True
+        except Exception as error:
+            raise self._translated(error, "launch") from error
+
+    def _launch_sync(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
+                     may_fail: bool = False) -> None:
+        Queue.launch(self, kernel, args, global_size, local_size, may_fail)
+        self.finish()
+        self.check_errors()
+
+    def _launch_traced(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
+                       may_fail: bool = False) -> None:
+        try:
+            with self.lock:
+                kernel.set_args(*args)
+                event = cl.enqueue_nd_range_kernel(self.raw, kernel, global_size, local_size)
+                event.wait()
+                self.launch_count += 1
+                self._may_have_failed |= may_fail
+        except Exception as error:
+            raise self._translated(error, "launch") from error
+        seconds = 1e-9 * (event.profile.end - event.profile.start)
+        # Every buffer counted once, whole: an upper bound where a kernel reads a part, low where it re-reads.
+        nbytes = sum(arg.size for arg in args if isinstance(arg, cl.Buffer))
+        _log.info("%s %s global %s local %s: %.1f us, %.1f GB/s", self.label, kernel.function_name, global_size,
+                  local_size, 1e6 * seconds, nbytes / max(seconds, 1e-9) / 1e9)
+        self.check_errors()
+
+    def write(self, block: Block, array: np.ndarray, offset: int = 0) -> None:
+        """Copy a C-contiguous array to the block, from byte `offset` on; on return the array may change."""
+        try:
+            with self.lock:
+                cl.enqueue_copy(self.raw, block.mem, array, dst_offset=offset, is_blocking=True)
+        except Exception as error:
+            raise self._translated(error, "write") from error
+
+    def read(self, block: Block, array: np.ndarray, offset: int = 0) -> None:
+        """Fill a C-contiguous array from the block, from byte `offset` on; waits, then checks the error word.
+
+        Raises: InvalidArgumentError if a kernel before it met a bad index.
+        """
+        if getattr(_reads, "forbidden", False):
+            raise FailedPreconditionError(f"read: {array.nbytes} bytes are read from {self.label} "
+                                          "inside no_host_reads()")
+        try:
+            with self.lock:
+                cl.enqueue_copy(self.raw, array, block.mem, src_offset=offset, is_blocking=True)
+        except Exception as error:
+            raise self._translated(error, "read") from error
+        if self._may_have_failed:
+            self.check_errors()
+
+    def copy(self, dst: Block, src: Block, nbytes: int, dst_offset: int = 0, src_offset: int = 0) -> None:
+        """Copy bytes between two blocks of this device; does not wait. `nbytes` 0 does nothing."""
+        if nbytes == 0:
+            return
+        try:
+            with self.lock:
+                cl.enqueue_copy(self.raw, dst.mem, src.mem, byte_count=nbytes,
+                                dst_offset=dst_offset, src_offset=src_offset)
+        except Exception as error:
+            raise self._translated(error, "copy") from error
+
+    def finish(self) -> None:
+        """Wait until all that was enqueued is done. Does not look at the error word."""
+        try:
+            self.raw.finish()
+        except Exception as error:
+            raise self._translated(error, "finish") from error
+
+    @property
+    def error_word(self) -> Any:
+        """The cl.Buffer, int32[4] of zeros, that goes into a launch with `may_fail=True`."""
+        if self._word is None:
+            fresh = self._memory.allocate(16)
+            self.write(fresh, np.zeros(4, np.int32))
+            with self.lock:
+                if self._word is None:
+                    self._word = fresh
+        return self._word.mem
+
+    def check_errors(self) -> None:
+        """Raise what a kernel reported since the last check; costs a wait only if one could have reported.
+
+        Raises: InvalidArgumentError: op, the bad index, the valid range. (Not OutOfRangeError: that one ends the
+        usual loop over a dataset, and a bad index must not look like the end of the data.)
+        """
+        if not self._may_have_failed or self._word is None:
+            return
+        word = np.zeros(4, np.int32)
+        try:
+            with self.lock:
+                self._may_have_failed = False
+                cl.enqueue_copy(self.raw, word, self._word.mem, is_blocking=True)
+                if word[0]:
+                    cl.enqueue_copy(self.raw, self._word.mem, np.zeros(4, np.int32), is_blocking=True)
+        except Exception as error:
+            raise self._translated(error, "check_errors") from error
+        if word[0]:
+            number = int(word[1])
+            op, what = _armed[number if number < len(_armed) else 0]
+            raise InvalidArgumentError(f"{op}: {what} = {int(word[2])} is not in [0, {int(word[3])})")
+
+    def forbid(self, error: Exception) -> list:
+        """Raise `error` at every use from now on; returns the driver's objects, for the caller to keep alive."""
+        kept = [self.raw, self._word]
+        self._forbidden, self.lock, self.raw = error, threading.Lock(), _Forbidden(error)
+        return kept
+
+    def _translated(self, error: Exception, action: str) -> Exception:
+        if self._forbidden is not None:
+            return self._forbidden
+        if isinstance(error, OpError):
+            return error
+        if isinstance(error, MemoryError) or getattr(error, "code", 0) in OUT_OF_MEMORY:
+            stats = self._memory.stats()
+            return ResourceExhaustedError(
+                f"{action}: {self.label} ran out of memory ({error}): limit {stats['limit_bytes']} bytes, "
+                f"in use {stats['bytes_in_use']}, cached {stats['bytes_cached']}")
+        if isinstance(error, cl.Error):
+            return InternalError(f"{action}: OpenCL error on {self.label}: {error}")
+        return error
+
+
+class _Forbidden:
+    """Stands in for the command queue where none may be used: anything asked of it raises."""
+
+    def __init__(self, error: Exception):
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error
