@@ -1,9 +1,9 @@
-"""Nested structures: lists, tuples, namedtuples and mappings of leaves, taken apart and put together again.
+"""Nested structures: lists, tuples, namedtuples and mappings of leaves, taken apart and put together.
 
-A leaf is anything else, `None` and strings included. Mappings are walked in the order of their sorted keys,
-as TensorFlow does, so two dicts of equal keys flatten alike whatever the order they were filled in; putting
-one together keeps the order of the structure's own keys. With `lists=False` a list is a leaf: tf.data reads
-`[1, 2, 3]` as one tensor.
+A leaf is anything else, `None` and strings included. Mappings are walked in the order of their sorted
+keys, as TensorFlow does, so two dicts of equal keys flatten alike whatever the order they were filled in;
+putting one together keeps the order of the structure's own keys. With `lists=False` a list is a leaf:
+tf.data reads `[1, 2, 3]` as one tensor.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def pack_sequence_as(structure: Any, flat_sequence: Any, lists: bool = True) -> 
     leaves = list(flat_sequence)
     wanted = len(flatten(structure, lists))
     if wanted != len(leaves):
-        raise InvalidArgumentError(f"pack_sequence_as: the structure has {wanted} leaves, flat_sequence has "
-                                   f"{len(leaves)}")
+        raise InvalidArgumentError(f"pack_sequence_as: the structure has {wanted} leaves, "
+                                   f"flat_sequence has {len(leaves)}")
     return _pack(structure, iter(leaves), lists)
 
 
@@ -147,12 +147,14 @@ def _check_same(a: Any, b: Any, check_types: bool, lists: bool, path: str) -> No
         return
     where = f" at {path}" if path else ""
     if first != second:
-        raise InvalidArgumentError(f"nest: the structures differ{where}, {_kind(a, lists)} != {_kind(b, lists)}")
+        raise InvalidArgumentError(f"nest: the structures differ{where}, {_kind(a, lists)} != "
+                                   f"{_kind(b, lists)}")
     keyed = isinstance(a, Mapping), isinstance(b, Mapping)
     if keyed[0] != keyed[1] or (check_types and _kind(a, lists) != _kind(b, lists)):
         raise DTypeError(f"nest: the structures differ{where}, {_kind(a, lists)} != {_kind(b, lists)}")
     if keyed[0] and set(a) != set(b):
-        raise InvalidArgumentError(f"nest: the keys differ{where}, {_sorted_keys(a)} != {_sorted_keys(b)}")
+        raise InvalidArgumentError(f"nest: the keys differ{where}, {_sorted_keys(a)} != "
+                                   f"{_sorted_keys(b)}")
     if len(a) != len(b):
         raise InvalidArgumentError(f"nest: the lengths differ{where}, {len(a)} != {len(b)}")
     for (key, part), (_, other) in zip(_parts(a), _parts(b)):
@@ -162,8 +164,8 @@ def _check_same(a: Any, b: Any, check_types: bool, lists: bool, path: str) -> No
 def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, lists: bool = True) -> None:
     """Checks that two structures have their leaves at the same places.
 
-    Raises: InvalidArgumentError (a ValueError) where one has a leaf and the other parts, or numbers of parts
-    or keys differ; DTypeError (a TypeError) where the kinds of container differ (with `check_types`).
+    Raises: InvalidArgumentError (a ValueError) where one has a leaf and the other parts, or numbers of
+    parts or keys differ; DTypeError (a TypeError) where the kinds of container differ (with `check_types`).
 
     Example:
         >>> assert_same_structure((1, [2]), ("a", ["b"]))
