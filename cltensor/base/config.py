@@ -81,15 +81,15 @@ _TABLE: dict[str, _Variable] = {
     "DEVICES": _Variable("", _selectors, "substrings of platform or device names, separated by ';'",
                          "which OpenCL devices to use, in order of preference; empty means all, best first"),
     "VIRTUAL_GPUS": _Variable("0", _number(0, 64), "0 to 64",
-                              "number of logical GPUs to make out of the CPU device, to try multi-device code"),
+                              "logical GPUs to make out of the CPU device, to try multi-device code"),
     "SCHEDULE": _Variable("auto", _one_of("auto", "cpu", "gpu"), "auto, cpu, gpu",
                           "structure of kernels; auto goes by the type of the device"),
     "POOL": _Variable("1", _flag, _FLAG,
-                      "0 gives every tensor an exact-size buffer of its own, so that a checker sees overruns"),
+                      "0 gives every tensor an exact-size buffer of its own: a checker then sees overruns"),
     "MEMORY_LIMIT": _Variable("", _limit, "bytes (500000000, 512M, 2GiB) or a percentage (50%)",
                               "device memory cltensor may take; empty means 80% of the device's"),
     "DEBUG": _Variable("0", _number(0, 5), "0 to 5",
-                       "log: 1 devices, 2 a line per kernel, 3 cache misses, 4 kernel source, 5 graph passes"),
+                       "log 1 devices, 2 a line per kernel, 3 cache misses, 4 source, 5 graph passes"),
     "CACHE_DIR": _Variable("", lambda text: text, "a folder",
                            "where device verdicts and tuning results are kept; empty means the user's cache"),
     "SYNC": _Variable("0", _flag, _FLAG,
@@ -175,7 +175,7 @@ def debug(level: int) -> bool:
 
 
 def cache_dir() -> Path:
-    """The folder for verdicts and tuning: CLTENSOR_CACHE_DIR, else the platform's user cache. Not created here."""
+    """The folder for verdicts and tuning, not created here: CLTENSOR_CACHE_DIR, else in the user's cache."""
     chosen = get("CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser()

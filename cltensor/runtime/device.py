@@ -11,7 +11,6 @@ import os
 import re
 import threading
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import pyopencl as cl
@@ -26,6 +25,7 @@ from cltensor.base.errors import (
 from cltensor.runtime import platforms
 from cltensor.runtime.memory import Memory
 from cltensor.runtime.queue import Queue
+from cltensor.runtime.traits import Traits, traits_of
 
 __all__ = ["Traits", "Device", "devices", "gpus", "num_gpus", "find", "default", "discovery", "reset",
            "memory_stats", "reset_peak", "set_soft_device_placement", "get_soft_device_placement"]
@@ -35,32 +35,13 @@ _SPEC = re.compile(r"(?:/?job:(?P<job>\w+))?(?:/?replica:(?P<replica>\d+))?(?:/?
                    r"/?(?:device:)?(?P<kind>cpu|gpu)(?::(?P<index>\d+))?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Traits:
-    """What `lower` may know of a device: plain data, hashable. Sizes in bytes."""
-
-    schedule: str                  # "cpu" or "gpu": the structure of kernels, see CLTENSOR_SCHEDULE
-    is_cpu: bool                   # what the device really is, whatever the schedule
-    fp64: bool
-    fp16: bool                     # half arithmetic; half storage works everywhere
-    subgroups: bool
-    compute_units: int
-    max_group: int
-    local_mem: int
-    max_alloc: int
-    global_mem: int
-    vendor: str
-    platform: str
-    driver: str                    # key for tuning results: platform, version, device, driver version
-
-
 class Device:
     """One logical device.
 
     Attributes: `kind` ("gpu" or "cpu"), `index`, `short` ("gpu:0"), `name`
-    ("/job:localhost/replica:0/task:0/device:GPU:0"), `label` (for people), `reason` (why it was chosen), `traits`,
-    `cl_device`; opened at first use: `context` (shared by the logical devices of one physical device), `queue`,
-    `memory`. Compared by identity.
+    ("/job:localhost/replica:0/task:0/device:GPU:0"), `label` (for people), `reason` (why it was chosen),
+    `traits`, `cl_device`; opened at first use: `context` (shared by the logical devices of one physical
+    device), `queue`, `memory`. Compared by identity.
     """
 
     context: Any
@@ -103,7 +84,7 @@ class _Shared:
 
     def __init__(self, physical: platforms.Physical):
         self.cl_device = physical.cl_device
-        self.traits = _traits(physical)
+        self.traits = traits_of(physical)
         self.memories: list[Memory] = []
         self._context: Any = None
 
@@ -111,19 +92,6 @@ class _Shared:
         if self._context is None:
             self._context = cl.Context([self.cl_device])
         return self._context
-
-
-def _traits(physical: platforms.Physical) -> Traits:
-    d = physical.cl_device
-    extensions = d.extensions.split()
-    schedule = config.get("SCHEDULE")
-    return Traits(
-        schedule=physical.kind if schedule == "auto" else schedule, is_cpu=physical.kind == "cpu",
-        fp64="cl_khr_fp64" in extensions, fp16="cl_khr_fp16" in extensions,
-        subgroups="cl_khr_subgroups" in extensions or "cl_intel_subgroups" in extensions,
-        compute_units=d.max_compute_units, max_group=d.max_work_group_size, local_mem=d.local_mem_size,
-        max_alloc=d.max_mem_alloc_size, global_mem=d.global_mem_size, vendor=physical.vendor,
-        platform=physical.platform, driver=physical.key)
 
 
 _lock = threading.RLock()
@@ -283,9 +251,8 @@ def _after_fork_in_child() -> None:
         _lock = threading.RLock()
         return
     _forked = FailedPreconditionError(
-        f"fork: process {os.getpid()} was forked after cltensor had opened an OpenCL device, and OpenCL cannot "
-        "be used in such a child; start it with multiprocessing.get_context('spawn'), or fork before the "
-        "first op")
+        f"fork: process {os.getpid()} was forked after cltensor had found its devices, and OpenCL cannot be "
+        "used in such a child; start it with multiprocessing.get_context('spawn'), or fork before any op")
     _lock = threading.RLock()
     for device in _devices:
         opened = device.__dict__

@@ -126,7 +126,7 @@ def _private_folder(libraries: list[str]) -> Path:
 
 @contextmanager
 def pointed_at(found: Search) -> Iterator[None]:
-    """Inside the `with`, the loader (which looks once, at its first call) sees system and embedded drivers."""
+    """Inside, the loader (it looks once, at its first call) sees the system's and the embedded drivers."""
     known = {os.path.realpath(library) for _, library, ok in found.drivers if ok}
     if found.user_path or found.embedded is None or str(found.embedded) in known:
         yield

@@ -5,9 +5,9 @@ first written, and fresh pages cost 8-12 times a reused block. So the budget is 
 asked, and freed buffers wait in lists by size class for the next request. One in-order queue per device makes
 reuse right after the drop safe.
 
-No lock is taken on the way: a `Block` is freed in `__del__`, which the garbage collector may run in the middle of
-`allocate`, in any thread. `list.pop`, `list.append` and `x.n += k` on a slot run without a thread switch
-between their steps in CPython. The slow path (a new buffer) takes a re-entrant lock.
+No lock is taken on the way: a `Block` is freed in `__del__`, which the garbage collector may run in the
+middle of `allocate`, in any thread. `list.pop`, `list.append` and `x.n += k` on a slot run without a thread
+switch between their steps in CPython. The slow path (a new buffer) takes a re-entrant lock.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Memory:
         self.describe: Callable[[Block], str] | None = None
         self._context = device.context
         self._flags = cl.mem_flags.READ_WRITE
-        if traits.is_cpu:      # PoCL then allocates now, with an error one can catch, not at first use with an abort
+        if traits.is_cpu:      # PoCL then fails here, with an error one can catch, not by abort at first use
             self._flags |= cl.mem_flags.ALLOC_HOST_PTR
         self._pooled: bool = config.get("POOL")
         self._bins: dict[int, list] = {}
@@ -215,7 +215,7 @@ class Memory:
             + ("; largest: " + ", ".join(largest) if largest else ""))
 
     def forbid(self, error: Exception) -> list:
-        """Raise `error` at every request from now on; returns the cached buffers, for the caller to keep alive."""
+        """Raise `error` at every request from now on; returns what the caller must keep alive."""
         self._forbidden, self._lock = error, threading.RLock()
         bins, self._bins = self._bins, {}
         return [bins]

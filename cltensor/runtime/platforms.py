@@ -170,16 +170,16 @@ def _nothing(search: icd.Search, skipped: Sequence[Physical]) -> DeviceError:
 def discover(verdict: Callable[[str, Any], str] = probe.verdict, every: bool = False) -> Discovery:
     """Find, select, probe. Broken devices are left out with one warning for all of them.
 
-    Of the CPU runtimes only the first that works is used, so the ones after it are probed (a compiler start, on
-    the first run) only if `every`.
+    Of the CPU runtimes only the first that works is used, so the ones after it are probed (on the first run
+    that is a compiler start) only if `every`.
 
     Raises: DeviceError when nothing usable is left; it says what was looked at and what to install.
     """
     search = icd.search()
     found = enumerate_devices(search)
     if search.embedded and not search.user_path and not any("intel" in d.platform.lower() for d in found):
-        warnings.warn(f"the CPU runtime {search.embedded} is installed, but the OpenCL loader does not list it; "
-                      "if the program used OpenCL before cltensor, use cltensor first or set OCL_ICD_VENDORS",
+        warnings.warn(f"the CPU runtime {search.embedded} is installed, but the OpenCL loader does not list "
+                      "it; if the program used OpenCL before cltensor, use cltensor first",
                       CLTensorWarning, stacklevel=2)
     chosen = select(found, config.get("DEVICES")) if found else []
     usable, skipped = [], []

@@ -1,9 +1,9 @@
 """Can this device build and run a kernel? Asked once per driver version, then remembered.
 
-A driver that is listed is not a driver that works: PoCL 3.0-rc2 from a wheel, for one, appears as a platform and
-then refuses every program on a CPU newer than itself. Such a device would fail at the user's first op,
-so a tiny kernel goes through each device before it is offered. Good verdicts stay until the driver changes;
-bad ones are asked again after a day, since what was wrong may have been the moment.
+A driver that is listed is not a driver that works: PoCL 3.0-rc2 from a wheel, for one, appears as a
+platform and then refuses every program on a CPU newer than itself. Such a device would fail at the user's
+first op, so a tiny kernel goes through each device before it is offered. Good verdicts stay until the driver
+changes; bad ones are asked again after a day, since what was wrong may have been the moment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def verdict_file() -> Path:
 
 
 def read_verdicts() -> dict[str, Any]:
-    """Driver key -> {"error": "" or why it failed, "time": seconds}; empty if the file is missing or corrupt."""
+    """Driver key -> {"error": "" or why it failed, "time": seconds}; empty if the file is not readable."""
     try:
         stored = json.loads(verdict_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):

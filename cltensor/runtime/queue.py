@@ -1,7 +1,7 @@
 """The one way to the device: a lock, an in-order queue, launches, transfers, and the error word.
 
-Nothing else in cltensor enqueues. Arguments live in the Kernel object, so `set_args` and the launch happen under one
-lock; without it two threads get each other's arguments and silently wrong results.
+Nothing else in cltensor enqueues. Arguments live in the Kernel object, so `set_args` and the launch happen
+under one lock; without it two threads get each other's arguments and silently wrong results.
 
 Kernels cannot raise. One that meets a bad index clamps it and writes the queue's *error word*, int32
 {flag, op, index, limit}; it is looked at when the host next reads something, because then it waits anyway.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ def no_host_reads() -> Iterator[None]:
 
 
 def arm(op: str, what: str = "indices") -> int:
-    """The number under which kernels of `op` report a bad value of `what` in the error word; same names, same number."""
+    """The number by which kernels of `op` report a bad value of `what`; same names, same number."""
     with _arm_lock:
         if (op, what) not in _armed:
             _armed.append((op, what))
@@ -88,8 +87,9 @@ class Queue:
                may_fail: bool = False) -> None:
         """Set the arguments and enqueue; does not wait.
 
-        `args` are cl.Buffers (`Block.mem`) and Python numbers, typed by the kernel's `set_scalar_arg_dtypes`. The caller
-        holds the blocks until this returns. `may_fail` says that the kernel may write the error word.
+        `args` are cl.Buffers (`Block.mem`) and Python numbers, typed by the kernel's `set_scalar_arg_dtypes`.
+        The caller holds the blocks until this returns. `may_fail`: the kernel may write the error word.
+
         Raises: ResourceExhaustedError; InternalError for what only a bug of ours can cause.
         """
         try:
@@ -122,8 +122,8 @@ class Queue:
         seconds = 1e-9 * (event.profile.end - event.profile.start)
         # Every buffer counted once, whole: an upper bound where a kernel reads a part, low where it re-reads.
         nbytes = sum(arg.size for arg in args if isinstance(arg, cl.Buffer))
-        _log.info("%s %s global %s local %s: %.1f us, %.1f GB/s", self.label, kernel.function_name, global_size,
-                  local_size, 1e6 * seconds, nbytes / max(seconds, 1e-9) / 1e9)
+        _log.info("%s %s global %s local %s: %.1f us, %.1f GB/s", self.label, kernel.function_name,
+                  global_size, local_size, 1e6 * seconds, nbytes / max(seconds, 1e-9) / 1e9)
         self.check_errors()
 
     def write(self, block: Block, array: np.ndarray, offset: int = 0) -> None:
@@ -182,8 +182,8 @@ class Queue:
     def check_errors(self) -> None:
         """Raise what a kernel reported since the last check; costs a wait only if one could have reported.
 
-        Raises: InvalidArgumentError: op, the bad index, the valid range. (Not OutOfRangeError: that one ends the
-        usual loop over a dataset, and a bad index must not look like the end of the data.)
+        Raises: InvalidArgumentError: op, the bad index, the valid range. (Not OutOfRangeError: that one ends
+        the usual loop over a dataset, and a bad index must not look like the end of the data.)
         """
         if not self._may_have_failed or self._word is None:
             return
@@ -202,7 +202,7 @@ class Queue:
             raise InvalidArgumentError(f"{op}: {what} = {int(word[2])} is not in [0, {int(word[3])})")
 
     def forbid(self, error: Exception) -> list:
-        """Raise `error` at every use from now on; returns the driver's objects, for the caller to keep alive."""
+        """Raise `error` at every use from now on; returns what the caller must keep alive."""
         kept = [self.raw, self._word]
         self._forbidden, self.lock, self.raw = error, threading.Lock(), _Forbidden(error)
         return kept
