@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from cltensor.base.errors import InvalidArgumentError
 
-__all__ = ["PREFIX", "get", "override", "table", "debug", "cache_dir"]
+__all__ = ["PREFIX", "get", "override", "table", "texts", "debug", "cache_dir"]
 
 PREFIX = "CLTENSOR_"
 
@@ -167,6 +167,11 @@ def override(**settings: Any) -> Iterator[None]:
 def table() -> list[tuple[str, str, str, str]]:
     """All variables as rows (name, default, allowed values, meaning), for the manual and `doctor`."""
     return [(PREFIX + name, row.default, row.allowed, row.meaning) for name, row in _TABLE.items()]
+
+
+def texts() -> dict[str, str]:
+    """Every variable and its value as text: from the environment, else the default."""
+    return {PREFIX + name: os.environ.get(PREFIX + name) or row.default for name, row in _TABLE.items()}
 
 
 def debug(level: int) -> bool:

@@ -100,6 +100,10 @@ class Memory:
 
     __slots__ = ("label", "in_use", "taken", "peak", "live", "limit", "max_alloc", "cache_cap", "describe",
                  "_context", "_flags", "_pooled", "_bins", "_lock", "_siblings", "_forbidden")
+    in_use: int
+    taken: int
+    peak: int
+    live: int
 
     def __init__(self, device: Device, siblings: list[Memory] | None = None):
         traits = device.traits
@@ -111,7 +115,7 @@ class Memory:
         self.cache_cap = self.limit // (4 if traits.is_cpu else 2)
         self.describe: Callable[[Block], str] | None = None
         self._context = device.context
-        self._flags = cl.mem_flags.READ_WRITE
+        self._flags: Any = cl.mem_flags.READ_WRITE
         if traits.is_cpu:      # PoCL then fails here, with an error one can catch, not by abort at first use
             self._flags |= cl.mem_flags.ALLOC_HOST_PTR
         self._pooled: bool = config.get("POOL")

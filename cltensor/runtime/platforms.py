@@ -182,7 +182,8 @@ def discover(verdict: Callable[[str, Any], str] = probe.verdict, every: bool = F
                       "it; if the program used OpenCL before cltensor, use cltensor first",
                       CLTensorWarning, stacklevel=2)
     chosen = select(found, config.get("DEVICES")) if found else []
-    usable, skipped = [], []
+    usable: list[Physical] = []
+    skipped: list[Physical] = []
     for device in chosen:
         if not every and device.kind == "cpu" and any(d.kind == "cpu" for d in usable):
             continue

@@ -77,7 +77,7 @@ class Queue:
         self._may_have_failed = False
         self._forbidden: Exception | None = None
         traced = config.debug(2)
-        properties = cl.command_queue_properties.PROFILING_ENABLE if traced else 0
+        properties: Any = cl.command_queue_properties.PROFILING_ENABLE if traced else 0
         self.raw: Any = cl.CommandQueue(device.context, device.cl_device, properties=properties)
         # Chosen once, so that the usual launch pays for neither.
         if traced or config.get("SYNC"):
