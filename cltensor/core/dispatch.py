@@ -1,0 +1,202 @@
+"""The gate: every op, eager or recorded, goes through `execute`.
+
+    execute(op, inputs, attrs)
+        eager      one dict look-up: (attrs, device scope, sigs) -> bound plan; run it
+        else       the current interpreter's own execute (a graph appends a node)
+        then       tell the recorders (tapes, profiler, NaN check): one list test when there are none
+
+Lower floors know nothing of the higher: the eager interpreter installs its `bind` here, a tape or a
+graph pushes itself on the thread's state.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable
+
+import numpy as np
+
+from cltensor.base.dtypes import DType
+from cltensor.base.errors import DTypeError
+from cltensor.core.op import OpDef
+from cltensor.core.spec import Sig
+from cltensor.runtime import device as devices
+
+__all__ = ["execute", "state", "current_device", "device_scope", "SLOTS", "describe"]
+
+
+class _State(threading.local):
+    """Of one thread: the interpreter (None: eager), the device scope, the recorders."""
+
+    def __init__(self) -> None:
+        self.interpreter: Any = None
+        self.device: Any = None
+        self.recorders: list = []
+
+
+state = _State()
+
+
+class SlotSig:
+    """Stands for a Python scalar in a memo key: its kind, never its value."""
+
+    __slots__ = ("slot",)
+
+    def __init__(self, slot: str):
+        self.slot = slot
+
+    def __repr__(self) -> str:
+        return f"<a Python {self.slot}>"
+
+
+_BOOL, _INT, _FLOAT = SlotSig("bool"), SlotSig("int"), SlotSig("float")
+# NumPy scalars that are subclasses of Python's, or come out of Python arithmetic, are weak like them
+SLOTS: dict[type, SlotSig] = {bool: _BOOL, np.bool_: _BOOL, int: _INT, float: _FLOAT, np.float64: _FLOAT,
+                              np.float32: _FLOAT, np.int64: _INT, np.int32: _INT}
+_Tensor: Any = None
+_convert: Callable
+_bind: Callable
+MEMO_LIMIT = 4096
+
+
+def install_tensor(tensor: type, convert: Callable, _dtypes: tuple) -> None:
+    """core/tensor.py tells the gate what a tensor is."""
+    global _Tensor, _convert
+    _Tensor, _convert = tensor, convert
+
+
+def install_eager(bind: Callable) -> None:
+    """interpret/eager.py tells the gate how to bind an op to specs."""
+    global _bind
+    _bind = bind
+
+
+def execute(op: OpDef, inputs: tuple, attrs: tuple = ()) -> Any:
+    """Run (or record) one op on tensors and values convertible to tensors.
+
+    Returns: a Tensor, or a tuple of them for an op with several results.
+    Raises: what the op's `infer` raises; nothing has run then.
+    """
+    here = state
+    if here.interpreter is not None:
+        return here.interpreter.execute(op, inputs, attrs)
+    key: list = [attrs, here.device]
+    slots = op.slots
+    for x in inputs:
+        kind = type(x)
+        if kind is _Tensor:
+            key.append(x.sig)
+        elif slots and kind in SLOTS:
+            key.append(SLOTS[kind])
+        else:
+            inputs, key = prepare(op, inputs, attrs)
+            break
+    found = op.memo.get(k := tuple(key))
+    if found is None:
+        inputs, found = _miss(op, k, inputs, attrs)
+    out = found(inputs)
+    if here.recorders:
+        for r in here.recorders:
+            r.record(op, attrs, inputs, out)
+    return out
+
+
+def _miss(op: OpDef, key: tuple, inputs: tuple, attrs: tuple) -> tuple:
+    resolved = resolve_slots(op, inputs)
+    if resolved is not inputs:
+        return resolved, _bind(op, resolved, attrs)
+    bound = _bind(op, inputs, attrs)
+    if len(op.memo) >= MEMO_LIMIT:      # shapes that never come back must not pile up
+        op.memo.clear()
+    op.memo[key] = bound
+    return inputs, bound
+
+
+def letters(op: OpDef, n: int) -> str:
+    """One letter per input; equal letters must have equal dtypes."""
+    return "T" * n if op.types in ("", "*") else op.types
+
+
+def prepare(op: OpDef, inputs: tuple, attrs: tuple) -> tuple[tuple, list]:
+    """Convert what is neither tensor nor slot; a value takes the dtype of a tensor of its letter."""
+    groups = letters(op, len(inputs))
+    out = [x.as_tensor() if hasattr(type(x), "as_tensor") else x for x in inputs]
+    known: dict[str, DType] = {}
+    device = state.device
+    for letter, x in zip(groups, out):
+        if isinstance(x, _Tensor):
+            known.setdefault(letter, x.dtype)
+            device = device or x.sig.device
+    for i, (letter, x) in enumerate(zip(groups, out)):
+        if isinstance(x, _Tensor) or (op.slots and type(x) in SLOTS):
+            continue
+        out[i] = _convert(x, known.get(letter), device, f"{op.name}: {_arg(op, i)}")
+        known.setdefault(letter, out[i].dtype)
+    key: list = [attrs, state.device]
+    key += [x.sig if isinstance(x, _Tensor) else SLOTS[type(x)] for x in out]
+    return tuple(out), key
+
+
+def resolve_slots(op: OpDef, inputs: tuple) -> tuple:
+    """Where all inputs of a letter are Python scalars, the first of the widest kind becomes a tensor."""
+    if op.slots is not True:
+        return inputs
+    groups = letters(op, len(inputs))
+    known = {letter for letter, x in zip(groups, inputs) if isinstance(x, _Tensor)}
+    if all(letter in known for letter in groups):
+        return inputs
+    out = list(inputs)
+    for letter in dict.fromkeys(groups):
+        if letter not in known:
+            members = [i for i, other in enumerate(groups) if other == letter]
+            widest = max(members, key=lambda i: (("bool", "int", "float").index(SLOTS[type(out[i])].slot), -i))
+            out[widest] = _convert(out[widest], None, state.device, op.name)
+    return tuple(out)
+
+
+def slot_dtype(op: OpDef, i: int, sig: SlotSig, dtype: DType) -> DType:
+    """The dtype a Python scalar takes beside tensors of `dtype`; raises DTypeError where it cannot."""
+    fits = {"float": dtype.is_floating, "int": not dtype.is_bool, "bool": dtype.is_bool}[sig.slot]
+    if not fits:
+        raise DTypeError(f"{op.name}: {_arg(op, i)} is {'an' if sig.slot == 'int' else 'a'} {sig.slot}, the other "
+                         f"input has dtype {dtype.name}; use cast")
+    return dtype
+
+
+def _arg(op: OpDef, i: int) -> str:
+    return op.args[i] if i < len(op.args) else f"{op.args[-1]}[{i}]" if op.variadic else f"input {i}"
+
+
+def describe(op: OpDef, inputs: tuple) -> str:
+    """The inputs for an error sentence: name, shape and dtype of each."""
+    parts = []
+    for i, x in enumerate(inputs):
+        spec = getattr(x, "spec", None)
+        parts.append(f"{_arg(op, i)} has shape {spec.shape} and dtype {spec.dtype.name}" if spec is not None
+                     else f"{_arg(op, i)} = {x!r}")
+    return ", ".join(parts)
+
+
+def current_device() -> Any:
+    """The device of the innermost `tf.device` scope, else the default one."""
+    return state.device or devices.default()
+
+
+class device_scope:
+    """Context manager: ops and variables created inside live on this device (None: no preference)."""
+
+    def __init__(self, device: Any):
+        self._device = device
+        self._before: list = []
+
+    def __enter__(self) -> device_scope:
+        self._before.append(state.device)
+        state.device = self._device
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.device = self._before.pop()
+
+
+def is_sig(x: Any) -> bool:
+    return isinstance(x, Sig)

@@ -1,0 +1,368 @@
+"""Tensor: an immutable, dense, row-major array on a device, and how Python values become one.
+
+A tensor is a Sig (interned shape, dtype and device) and a buffer. Small tensors made from Python values
+also keep a host copy: their value is visible to shape inference without a sync, and their buffer is
+uploaded only when a kernel asks. `Tensor.buffer` is the one place that reads the buffer.
+
+Operators and methods that are ops (`+`, `[]`, `.gpu()`) are installed by ops/operators.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Callable
+
+import numpy as np
+
+from cltensor.base.dtypes import ALL, DType, as_dtype, bool_, float32, float64, int32, int64
+from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.base.shapes import TensorShape, show
+from cltensor.core import dispatch
+from cltensor.core.spec import Sig, Spec, sig_of
+
+__all__ = ["Tensor", "convert", "constant", "from_numpy", "static_value", "host_value", "to_array",
+           "HOST_BYTES"]
+
+HOST_BYTES = 4096            # tensors made from Python values keep a host copy up to this size
+_uid = itertools.count(1).__next__
+
+
+class Tensor:
+    """An immutable array on a device.
+
+    Attributes: `shape` (TensorShape), `dtype`, `device` (its name), `uid` (a number no other tensor has).
+    Arithmetic, comparison, indexing and NumPy functions work as in TensorFlow's eager mode;
+    `==` compares values, hashing is by identity.
+
+    Example:
+        >>> import cltensor as tf
+        >>> t = tf.constant([[1, 2], [3, 4]])
+        >>> print(t)
+        tf.Tensor([[1 2]
+         [3 4]], shape=(2, 2), dtype=int32)
+    """
+
+    __slots__ = ("sig", "_block", "_host", "uid", "__weakref__")
+    __array_priority__ = 100
+
+    def __init__(self, sig: Sig, block: Any = None, host: np.ndarray | None = None):
+        self.sig, self._block, self._host, self.uid = sig, block, host, _uid()
+
+    # -- what it is
+    @property
+    def spec(self) -> Spec:
+        return self.sig.spec
+
+    @property
+    def shape(self) -> TensorShape:
+        return TensorShape(self.sig.spec.shape)
+
+    def get_shape(self) -> TensorShape:
+        """The shape, as TensorFlow 1.x spells it."""
+        return self.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.sig.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.sig.spec.shape)
+
+    @property
+    def device(self) -> str:
+        """Name of the device the value lives on."""
+        return self.sig.device.name
+
+    @property
+    def placed_on(self) -> Any:
+        """The device itself."""
+        return self.sig.device
+
+    @property
+    def name(self) -> str:
+        return f"Tensor:{self.uid}"
+
+    def set_shape(self, shape: Any) -> None:
+        """Check the shape; raises InvalidArgumentError when it does not fit."""
+        if not self.shape.is_compatible_with(shape):
+            raise InvalidArgumentError(f"set_shape: the tensor has shape {self.shape}, "
+                                       f"which does not fit {TensorShape(shape)}")
+
+    # -- where its value is
+    @property
+    def buffer(self) -> Any:
+        """The device block, uploading a host-resident value first."""
+        block = self._block
+        if block is None and self._host is not None and self._host.size:
+            device = self.sig.device
+            block = device.memory.allocate(self._host.nbytes)
+            device.queue.write(block, self._host)
+            self._block = block
+        return block
+
+    @property
+    def host(self) -> np.ndarray | None:
+        """The host copy if there is one; no sync."""
+        return self._host
+
+    def numpy(self) -> np.ndarray:
+        """The value as a NumPy array (a NumPy scalar for a 0-d tensor); waits for the device."""
+        value = to_array(self)
+        return value[()] if value.ndim == 0 else value.copy() if value is self._host else value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False and self._host is None:
+            raise ValueError("Tensor.__array__: the value lives on a device, so it cannot be viewed without a copy")
+        value = to_array(self)
+        if dtype is not None:
+            value = value.astype(dtype, copy=False)
+        return value.copy() if value is self._host else value
+
+    def __copy__(self) -> Tensor:
+        return Tensor(self.sig, self._block, self._host)
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        return from_numpy(to_array(self), device=self.sig.device)
+
+    def __reduce__(self) -> tuple:
+        return from_numpy, (to_array(self),)
+
+    # -- as a Python value
+    def _scalar(self, what: str) -> Any:
+        if self.sig.spec.size != 1:
+            raise _SizeError(f"{what}: only a tensor with one element converts, this one has shape "
+                             f"{show(self.sig.spec.shape)}")
+        return to_array(self).reshape(())[()]
+
+    def __bool__(self) -> bool:
+        return bool(self._scalar("bool"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex"))
+
+    def __index__(self) -> int:
+        if not self.dtype.is_integer or self.sig.spec.shape != ():
+            raise TypeError(f"index: only an integer scalar tensor is an index, this one has shape "
+                            f"{show(self.sig.spec.shape)} and dtype {self.dtype.name}")
+        return int(self._scalar("index"))
+
+    def __len__(self) -> int:
+        if not self.sig.spec.shape:
+            raise TypeError("len: a scalar tensor has no length")
+        return self.sig.spec.shape[0]
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        return self._scalar("item").item()
+
+    def tolist(self) -> Any:
+        """The value as nested Python lists."""
+        return to_array(self).tolist()
+
+    # -- as text
+    def __str__(self) -> str:
+        return f"tf.Tensor({_text(self)}, shape={show(self.sig.spec.shape)}, dtype={self.dtype.name})"
+
+    def __repr__(self) -> str:
+        value = to_array(self)
+        text = repr(value[()].item()) if value.ndim == 0 else np.array2string(value, separator=", ")
+        gap = "\n" if "\n" in text else ""
+        return (f"<tf.Tensor: id={self.uid}, shape={show(self.sig.spec.shape)}, dtype={self.dtype.name}, "
+                f"numpy={gap}{text}>")
+
+    def __format__(self, spec: str) -> str:
+        return format(to_array(self)[()].item() if self.ndim == 0 else str(to_array(self)), spec)
+
+    __hash__ = object.__hash__
+
+
+class _SizeError(InvalidArgumentError, TypeError):
+    """One element was needed; bool() users expect a ValueError, int() users a TypeError."""
+
+
+def _text(t: Tensor) -> str:
+    value = to_array(t)
+    return str(value[()]) if value.ndim == 0 else np.array2string(value)
+
+
+def to_array(t: Tensor) -> np.ndarray:
+    """The value as an array that must not be written to; the device is read unless a host copy exists."""
+    if t._host is not None:
+        return t._host
+    spec = t.sig.spec
+    out = np.empty(spec.shape, spec.dtype.np)
+    if spec.size:
+        t.sig.device.queue.read(t.buffer, out)
+    return out
+
+
+def from_numpy(array: np.ndarray, device: Any = None, keep: bool | None = None) -> Tensor:
+    """A tensor with a copy of the array's value; `keep` forces or forbids the host copy."""
+    value = np.array(array, copy=True, order="C")
+    sig = sig_of(Spec(value.shape, as_dtype(value.dtype)), device or dispatch.current_device())
+    small = value.nbytes <= HOST_BYTES if keep is None else keep
+    if small or not value.size:
+        value.flags.writeable = False
+        return Tensor(sig, None, value)
+    block = sig.device.memory.allocate(value.nbytes)
+    sig.device.queue.write(block, value)
+    return Tensor(sig, block)
+
+
+def _leaf(value: Any) -> Any:
+    while isinstance(value, (list, tuple)) and len(value):
+        value = value[0]
+    return value
+
+
+def _contains_tensor(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_contains_tensor(v) for v in value)
+    return isinstance(value, Tensor) or hasattr(type(value), "as_tensor")
+
+
+def as_array(value: Any, dtype: DType | None, op: str = "constant") -> np.ndarray:
+    """NumPy array of a Python or NumPy value under TensorFlow's default dtypes; errors are sentences."""
+    if isinstance(value, (str, bytes)) or isinstance(_leaf(value), (str, bytes)):
+        raise DTypeError(f"{op}: {value!r} is text; tensors hold numbers and booleans (decode_raw reads bytes)")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidArgumentError(f"{op}: the value does not form a rectangular array ({error})") from None
+    if array.dtype == object:
+        raise InvalidArgumentError(f"{op}: the value {value!r:.80} does not convert to numbers"
+                                   + (" (None)" if value is None else ""))
+    leaf = _leaf(value)
+    if dtype is None:
+        if not isinstance(leaf, (np.ndarray, np.generic)) and not hasattr(leaf, "__array__"):
+            if array.dtype.kind == "f" or (array.dtype.kind == "i" and array.size == 0):
+                dtype = float32
+            elif array.dtype.kind == "i":
+                dtype = int32 if not array.size or (array.min() >= -2**31 and array.max() < 2**31) else int64
+            elif array.dtype.kind == "u":
+                raise InvalidArgumentError(f"{op}: {value!r:.80} does not fit int64")
+        return _known(array, op) if dtype is None else array.astype(dtype.np)
+    kind = array.dtype.kind
+    if dtype.is_integer and kind == "f" and array.size:
+        raise DTypeError(f"{op}: {_show(value)} is floating, dtype {dtype.name} holds integers; use cast")
+    if dtype.is_bool != (kind == "b") and array.size:
+        raise DTypeError(f"{op}: {_show(value)} is {'boolean' if kind == 'b' else 'not boolean'}, "
+                         f"the dtype asked for is {dtype.name}; use cast")
+    if dtype.is_integer and array.size and (array.min() < dtype.min or array.max() > dtype.max):
+        raise InvalidArgumentError(f"{op}: {_show(value)} does not fit {dtype.name} "
+                                   f"[{dtype.min}, {dtype.max}]")
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.np)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"a value of shape {show(np.shape(value))}"
+
+
+def _known(array: np.ndarray, op: str) -> np.ndarray:
+    if not any(array.dtype == d.np for d in ALL):
+        raise DTypeError(f"{op}: NumPy dtype {array.dtype} has no counterpart; there are "
+                         + ", ".join(d.name for d in ALL))
+    return array
+
+
+def convert(value: Any, dtype: Any = None, device: Any = None, op: str = "convert_to_tensor",
+            name: str | None = None) -> Tensor:
+    """The value as a Tensor: tensors and variables as they are, Python and NumPy values copied.
+
+    Args:
+        value: Tensor, Variable, number, list (of tensors, too) or ndarray.
+        dtype: wanted dtype; Python values take it, tensors must have it.
+
+    Raises: DTypeError, InvalidArgumentError (ragged lists, values out of range).
+    """
+    if isinstance(value, Tensor):
+        if dtype is not None and value.dtype is not as_dtype(dtype):
+            raise DTypeError(f"{op}: the tensor has dtype {value.dtype.name}, {as_dtype(dtype).name} is wanted; "
+                             "use cast")
+        return value
+    as_tensor = getattr(type(value), "as_tensor", None)
+    if as_tensor is not None:
+        return convert(as_tensor(value), dtype, device, op)
+    if isinstance(value, TensorShape):
+        value = value.as_list()
+        if dtype is None:
+            return from_numpy(np.array(value, np.int32), device)
+    want = None if dtype is None else as_dtype(dtype)
+    if isinstance(value, (list, tuple)) and _contains_tensor(value):
+        return _hooks["pack"](value, want)
+    return from_numpy(as_array(value, want, op), device)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None,
+             verify_shape: bool = False) -> Tensor:
+    """A tensor with this value: ints become int32, floats float32, NumPy arrays keep their dtype.
+
+    Args:
+        value: number, list or ndarray; copied.
+        dtype: dtype of the result.
+        shape: shape of the result; a single value fills it, a list is reshaped.
+
+    Returns: Tensor of shape `shape`, or of the value's own.
+    Raises: DTypeError for text or a dtype that cannot hold the value; InvalidArgumentError for a ragged
+        list, a value out of range, or a shape that does not fit.
+
+    Example:
+        >>> import cltensor as tf
+        >>> tf.constant([1., 2.], shape=(2, 1)).numpy().tolist()
+        [[1.0], [2.0]]
+    """
+    if isinstance(value, Tensor) or _contains_tensor(value):
+        t = convert(value, None if dtype is None else as_dtype(dtype))
+        return t if shape is None else from_numpy(to_array(t).reshape(shape))
+    array = as_array(value, None if dtype is None else as_dtype(dtype))
+    if shape is not None:
+        dims = tuple(int(d) for d in ([shape] if isinstance(shape, int) else shape))
+        if array.size == 1 and not verify_shape:
+            array = np.full(dims, array.reshape(())[()], array.dtype)
+        elif array.size != int(np.prod(dims)) or (verify_shape and array.shape != dims):
+            raise InvalidArgumentError(f"constant: a value of shape {show(array.shape)} does not fill shape {show(dims)}")
+        else:
+            array = array.reshape(dims)
+    return from_numpy(array)
+
+
+def host_value(value: Any) -> np.ndarray | None:
+    """The value as an array where that needs no sync, else None."""
+    if isinstance(value, Tensor):
+        return value._host
+    if hasattr(type(value), "as_tensor"):
+        return value.as_tensor()._host
+    return np.asarray(value)
+
+
+def static_value(value: Any) -> Any:
+    """The value for Python to look at: an array or scalar; reads the device if it must."""
+    if isinstance(value, Tensor):
+        return to_array(value)
+    if hasattr(type(value), "as_tensor"):
+        return to_array(value.as_tensor())
+    if isinstance(value, TensorShape):
+        return np.array(value.as_list(), np.int64)
+    if isinstance(value, (list, tuple)) and _contains_tensor(value):
+        return np.array([static_value(v) for v in value])
+    return np.asarray(value)
+
+
+_hooks: dict[str, Callable] = {}
+
+
+def set_pack(pack: Callable) -> None:
+    """Install how a list holding tensors becomes one (ops: stack)."""
+    _hooks["pack"] = pack
+
+
+dispatch.install_tensor(Tensor, convert, (bool_, int32, float32, float64))

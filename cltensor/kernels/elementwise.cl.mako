@@ -1,0 +1,137 @@
+## Elementwise: results = expression(inputs), with broadcasting.
+##
+## The result is walked as `rows` rows of `inner` adjacent elements; a row is cut into `blocks` blocks of
+## `block` elements (the last may be short). One unit of work is one block of one row:
+##
+##     row 0   [ block 0 | block 1 | ... ]        result element (row, j) lies at row * inner + j
+##     row 1   [ block 0 | block 1 | ... ]        input k reads at   off_k(row) + j * step_k
+##
+## step_k is 1, or 0 where input k is one value along the row. off_k follows from the row number over the
+## `nd` outer dimensions in `table`: their sizes, then for each input its strides.
+##
+## schedule cpu: one work-item per group owns `per` adjacent units and walks them with vectors of 16.
+## schedule gpu: a unit is one vector of 4; units are dealt to work-items in a grid-stride loop.
+##
+## Params
+##   schedule   "cpu" or "gpu"
+##   inputs     (dtype, is_slot) per input: slots are scalar arguments, known only at the call
+##   lines      C statements computing v<k> from v0 .. v<inputs-1>
+##   outputs    (value number, dtype) per result
+<%
+V = 16 if schedule == "cpu" else 4
+tensors = [(i, d) for i, (d, slot) in enumerate(inputs) if not slot]
+slots = [(i, d) for i, (d, slot) in enumerate(inputs) if slot]
+cpu = schedule == "cpu"
+%>
+#define BOOL(m) (convert_uchar${V}(-(m)))
+#define ROUND_HALF(type, name, value) \
+    ushort h_##name[${V}]; vstore_half${V}_rte(value, 0, (half *)h_##name); \
+    type name = vload_half${V}(0, (half *)h_##name);
+
+<%def name="compute()">
+% for line in lines:
+        ${line}
+% endfor
+</%def>
+% if cpu:
+SOLO
+% endif
+__kernel void elementwise(
+% for k, (value, d) in enumerate(outputs):
+    __global ${dt(d).cl} *o${k},
+% endfor
+% for i, d in tensors:
+    __global const ${dt(d).cl} *p${i},
+% endfor
+% for i, d in slots:
+    const ${dt(d).compute} a${i},
+% endfor
+    const ulong inner, const ulong rows, const ulong blocks, const ulong block, const ulong per,
+% for i, d in tensors:
+    const uint step${i},
+% endfor
+    const uint nd, __global const long *table)
+{
+% for i, d in slots:
+    const ${vec(dt(d).compute, V)} v${i} = (${vec(dt(d).compute, V)})(a${i});
+% endfor
+    const size_t units = rows * blocks;
+% if cpu:
+    size_t u = get_group_id(0) * per;
+    const size_t end = min((size_t)(u + per), units);
+    size_t row = u / blocks, b = u % blocks;
+    // digits of the row number, and each input's offset; advanced like an odometer
+    uint digit[16];
+% for i, d in tensors:
+    size_t off${i} = 0;
+% endfor
+    size_t rest = row;
+    for (uint k = nd; k-- > 0;) {
+        digit[k] = rest % table[k];
+        rest /= table[k];
+% for n, (i, d) in enumerate(tensors):
+        off${i} += digit[k] * table[${n + 1} * nd + k];
+% endfor
+    }
+    for (; u < end; ++u) {
+% else:
+    for (size_t u = get_global_id(0); u < units; u += get_global_size(0)) {
+        const size_t row = u / blocks, b = u % blocks;
+% for i, d in tensors:
+        size_t off${i} = 0;
+% endfor
+        size_t rest = row;
+        for (uint k = nd; k-- > 0;) {
+            const size_t digit = rest % table[k];
+            rest /= table[k];
+% for n, (i, d) in enumerate(tensors):
+            off${i} += digit * table[${n + 1} * nd + k];
+% endfor
+        }
+% endif
+        size_t j = b * block;
+        const size_t stop = min((size_t)(j + block), (size_t)inner);
+        const size_t at = row * inner;
+        for (; j + ${V} <= stop; j += ${V}) {
+% for i, d in tensors:
+            ${vec(dt(d).compute, V)} v${i};
+            if (step${i}) v${i} = ${load(d, V, "0", f"p{i} + off{i} + j")};
+            else v${i} = ${splat(d, V, load1(d, f"p{i}", f"off{i}"))};
+% endfor
+            ${compute()}
+% for k, (value, d) in enumerate(outputs):
+            ${store(d, V, f"v{value}", "0", f"o{k} + at + j")};
+% endfor
+        }
+        if (j < stop) {     // the tail, padded to a full vector: the scalar forms of exp etc. round differently
+            const uint left = stop - j;
+% for i, d in tensors:
+            ${dt(d).compute} t${i}[${V}];
+            for (uint l = 0; l < ${V}; ++l) t${i}[l] = l < left ? ${load1(d, f"p{i}", f"off{i} + (j + l) * step{i}")} : 0;
+            ${vec(dt(d).compute, V)} v${i} = vload${V}(0, t${i});
+% endfor
+            ${compute()}
+% for k, (value, d) in enumerate(outputs):
+            ${dt(d).compute} r${k}[${V}];
+            vstore${V}(v${value}, 0, r${k});
+            for (uint l = 0; l < left; ++l) ${store1(d, f"r{k}[l]", f"o{k}", "at + j + l")};
+% endfor
+        }
+% if cpu:
+        if (++b == blocks) {
+            b = 0;
+            ++row;
+            for (uint k = nd; k-- > 0;) {
+% for n, (i, d) in enumerate(tensors):
+                off${i} += table[${n + 1} * nd + k];
+% endfor
+                if (++digit[k] < table[k]) break;
+% for n, (i, d) in enumerate(tensors):
+                off${i} -= table[k] * table[${n + 1} * nd + k];
+% endfor
+                digit[k] = 0;
+            }
+        }
+% endif
+    }
+}
