@@ -72,8 +72,8 @@ def _print_info(data: dict[str, Any]) -> None:
     for p in data["opencl_devices"]:
         print(f"  {p['kind']}  {p['device']} | {p['platform']} | {p['version']} | driver {p['driver']}\n"
               f"      {p['state']}{': ' + p['why'] if p['why'] else ''}")
-    settings = data["settings"]
-    changed = [f"{name}={settings[name]}" for name, default, *_ in config.table() if settings[name] != default]
+    settings, defaults = data["settings"], {name: default for name, default, *_ in config.table()}
+    changed = [f"{name}={text}" for name, text in settings.items() if text != defaults[name]]
     if changed:
         print("\nsettings: " + ", ".join(changed))
 
