@@ -1,4 +1,4 @@
-"""Trackable: objects that form a graph through their attributes, so that a checkpoint can name what they hold.
+"""Trackable: objects that form a graph through their attributes, so that a checkpoint can name values.
 
 An edge of the graph is an attribute (or an entry of a list, tuple or string-keyed dict held in one), and its
 name is the attribute's: never the name a variable was given. Nothing is registered when an attribute is set;
@@ -11,8 +11,8 @@ What a subclass may use:
     _track(name, child)              an edge that is not an attribute (a layer's `add_variable`)
     _untracked = ("_cache", ...)     class attribute: attributes that are no edges
 
-A **leaf** (a variable) derives from `Leaf`, which costs nothing per attribute, and has `.numpy()`, `.shape`, `.dtype` and
-`_restore_value(ndarray)`, which stores a checked value of its own shape and dtype.
+A **leaf** (a variable) derives from `Leaf`, which costs nothing per attribute, and has `.numpy()`, `.shape`,
+`.dtype` and `_restore_value(ndarray)`, which stores a checked value of its own shape and dtype.
 
 An **optimizer** keeps `self._slots[slot_name][variable] = slot_variable` and offers
 
@@ -107,7 +107,7 @@ class Trackable:
 class Leaf(Trackable):
     """A trackable with a value and no children. Attributes are set without the look for restores."""
 
-    __setattr__ = object.__setattr__
+    __setattr__ = object.__setattr__        # type: ignore[assignment]
     __delattr__ = object.__delattr__
 
     def _children(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _holds_any(container: Any, seen: set) -> bool:
 
 
 def as_node(value: Any, empty: bool = False) -> Any:
-    """The value itself if it is a Trackable, a Container if it holds some (or `empty` ones count), or None."""
+    """A Trackable itself, a Container of a list that holds some (or of any, with `empty`), else None."""
     if isinstance(value, (Trackable, Container)):
         return value
     if isinstance(value, _HELD) and (empty or _holds_any(value, set())):
