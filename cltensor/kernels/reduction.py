@@ -1,0 +1,163 @@
+"""Plans of reductions and arg-reductions: which axes in which pass, cut into how many blocks.
+
+Any set of axes becomes passes over [outer, R, inner] views: adjacent dimensions that are kept or reduced
+together merge into one. How a pass is cut depends on sizes only, never on the device: the cuts decide
+the order of summation, and so the bits.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from cltensor.base.dtypes import DType, as_dtype
+from cltensor.kernels.accumulate import accumulator
+from cltensor.kernels.plan import IN, OUT, SCALAR, WORK, Launch, Plan, launch
+
+__all__ = ["passes", "lower_reduce", "lower_argreduce", "spread", "DIVIDE"]
+
+DIVIDE = "x / scale"       # the final expression of sums: scale is 1, the count of a mean, 2 of l2_loss
+_GRAIN = 32768             # elements below which cutting a reduction again costs more than it gains
+
+
+def passes(shape: tuple, axes: tuple) -> list[tuple[int, int, int]]:
+    """The (outer, R, inner) views that reduce `axes` one after the other, largest R first.
+
+    Example:
+        >>> passes((4, 5, 6), (1, 2)), passes((4, 5, 6), (0, 2)), passes((3, 1), (1,))
+        ([(4, 30, 1)], [(20, 6, 1), (1, 4, 5)], [(1, 1, 3)])
+    """
+    groups: list[list] = []
+    for i, d in enumerate(shape):
+        if d == 1:
+            continue
+        if groups and groups[-1][1] == (i in axes):
+            groups[-1][0] *= d
+        else:
+            groups.append([d, i in axes])
+    found = []
+    while any(cut for _, cut in groups):
+        k = max((i for i, g in enumerate(groups) if g[1]), key=lambda i: (groups[i][0], i))
+        found.append((prod(g[0] for g in groups[:k]), groups[k][0], prod(g[0] for g in groups[k + 1:])))
+        del groups[k]
+        if 0 < k < len(groups):      # what lay on both sides is adjacent now
+            groups[k - 1][0] *= groups.pop(k)[0]
+    return found or [(1, 1, prod(shape))]
+
+
+def spread(units: int, n: int, schedule: str, per_group: int = 1) -> tuple[int, tuple, tuple]:
+    """(units per work-item, global size, local size) for `units` pieces of work over n elements.
+
+    cpu: one group per 8K elements, at most 64. gpu: `per_group` units for each group of 64 items.
+    """
+    if schedule == "cpu":
+        per = -(-units // max(1, min(n // 8192, 64, units)))
+        return per, (-(-units // per),), (1,)
+    return 1, (64 * max(1, min(-(-units // per_group), 4096)),), (64,)
+
+
+def _chunks(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
+    """How often R is cut, and the length of a piece."""
+    n = outer * R * inner
+    if inner > 1:
+        want = min(max(n // _GRAIN, 1), max(1, R // 64), 16 if schedule == "cpu" else 64)
+        length = -(-R // want)
+    else:
+        most = 32 if schedule == "cpu" else 512
+        want = max(1, min(n // _GRAIN, most) // outer) if n > 2 * _GRAIN else 1
+        length = -(-R // (want * 64)) * 64 if want > 1 else R
+    return -(-R // length), length
+
+
+def _step(out: tuple, source: tuple, view: tuple, cut: tuple, schedule: str, common: dict, scale: float,
+          ) -> Launch:
+    outer, R, inner = view
+    chunks, length = cut
+    acc = accumulator(common["src"]).compute
+    number = SCALAR(acc, scale if acc in ("float", "double") else int(scale))
+
+    def sizes(*values: int) -> list:
+        return [SCALAR("ulong", v) for v in values]
+
+    n = outer * R * inner
+    if inner > 1:
+        strips = -(-inner // 64)
+        units = outer * chunks * (strips if schedule == "cpu" else inner)
+        per, work, local = spread(units, n, schedule, 64)
+        args = [out, source, *sizes(outer, R, inner, strips, chunks, length, per), number]
+        kernel = "columns"
+    elif R < 16:
+        units = -(-outer // 16) if schedule == "cpu" else outer
+        per, work, local = spread(units, n, schedule, 64)
+        args, kernel = [out, source, *sizes(outer, R, per), number], "lanes"
+    else:
+        per, work, local = spread(outer * chunks, n, schedule)
+        args = [out, source, *sizes(outer, R, chunks, length, per), number]
+        kernel = "rows"
+    return launch("reduce", kernel, args, work, local, schedule=schedule, **common)
+
+
+def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, map: str = "x",
+                 final: str = "", scale: float = 1) -> Plan:
+    """Launches that reduce `axes` of the first input: final(op(map(x)), scale).
+
+    `op` is "sum", "prod", "max" or "min"; a sum's `final` is a division by `scale` unless given.
+    """
+    src, dst = ins[0].dtype, outs[0].dtype
+    neutral = DIVIDE if op == "sum" else "x"
+    final = final or neutral
+    todo: list[tuple] = []
+    for outer, R, inner in passes(ins[0].shape, axes):
+        chunks, length = _chunks(outer, R, inner, target.schedule)
+        todo.append(((outer, R, inner), (chunks, length), outer * chunks * inner))
+        if chunks > 1:
+            todo.append(((outer, chunks, inner), (1, chunks), outer * inner))
+    acc = accumulator(src)
+    launches, workspace, source = [], [], IN(0)
+    for i, (view, cut, size) in enumerate(todo):
+        last = i == len(todo) - 1
+        common = {"op": op, "src": src.name if i == 0 else acc.name, "dst": dst.name if last else acc.name,
+                  "map": map if i == 0 else "x", "final": final if last else neutral}
+        out = OUT() if last else WORK(len(workspace))
+        launches.append(_step(out, source, view, cut, target.schedule, common, scale if last else 1))
+        if not last:
+            workspace.append(size * acc.size)
+            source = out
+    return Plan(tuple(launches), tuple(workspace))
+
+
+def lower_argreduce(ins: tuple, outs: tuple, target: Any, *, op: str, axis: int) -> Plan:
+    """Launches that find the position of the first extreme value along `axis`."""
+    shape, src = ins[0].shape, ins[0].dtype
+    outer, R, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])
+    common: dict = {"op": op, "src": src.name, "dst": outs[0].dtype.name, "schedule": target.schedule}
+    n = outer * R * inner
+    acc: DType = accumulator(as_dtype(src))
+
+    def sizes(*values: int) -> list:
+        return [SCALAR("ulong", v) for v in values]
+
+    if inner > 1:
+        strips = -(-inner // 16)
+        units = outer * (strips if target.schedule == "cpu" else inner)
+        per, work, local = spread(units, n, target.schedule, 64)
+        args = [OUT(), IN(0), *sizes(outer, R, inner, strips, per)]
+        return Plan((launch("argreduce", "columns", args, work, local, **common),))
+    if R < 16:
+        units = -(-outer // 16) if target.schedule == "cpu" else outer
+        per, work, local = spread(units, n, target.schedule, 64)
+        return Plan((launch("argreduce", "lanes", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common),))
+    chunks, length = _chunks(outer, R, 1, target.schedule)
+    while length > 2**30:            # positions inside a piece are 32-bit
+        chunks, length = 2 * chunks, -(-length // 128) * 64
+    chunks = -(-R // length)
+    per, work, local = spread(outer * chunks, n, target.schedule)
+    first = launch("argreduce", "rows", [WORK(0), WORK(1), IN(0), *sizes(outer, R, chunks, length, per)], work,
+                   local, **common) if chunks > 1 else launch(
+        "argreduce", "whole", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common)
+    if chunks == 1:
+        return Plan((first,))
+    per, work, local = spread(outer, outer * chunks, target.schedule, 64)
+    second = launch("argreduce", "finish", [OUT(), WORK(0), WORK(1), *sizes(outer, chunks, per)], work, local,
+                    **common)
+    return Plan((first, second), (outer * chunks * acc.size, outer * chunks * 8))
