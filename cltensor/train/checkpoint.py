@@ -11,10 +11,9 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from cltensor.ops.variable import Variable
-
 from cltensor.base.errors import DTypeError, NotFoundError
 from cltensor.core.trackable import Trackable, as_node
+from cltensor.ops.variable import Variable
 from cltensor.train import container, object_graph
 from cltensor.train.restore import Restoration
 

@@ -215,8 +215,8 @@ class Restoration:
         """Stops waiting when all is handed out, so that nothing is looked up for a finished restore."""
         if not self.unmatched():
             open_restorations.discard(self)
-            for obj in filter(None, (r() for r in self._objects.values())):
-                if obj.__dict__.get("_bindings"):
+            for obj in (r() for r in self._objects.values()):
+                if obj is not None and obj.__dict__.get("_bindings"):
                     obj.__dict__["_bindings"] = [b for b in obj.__dict__["_bindings"] if b[0] is not self]
         elif self._lists:
             open_restorations.add(self)

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 import pytest
-from cltensor.ops.variable import Variable
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError, NotFoundError
 from cltensor.core.trackable import Trackable
+from cltensor.ops.variable import Variable
 from cltensor.train.checkpoint import Checkpoint, get_checkpoint_state, latest_checkpoint
 
 

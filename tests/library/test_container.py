@@ -10,10 +10,10 @@ import zlib
 
 import numpy as np
 import pytest
-from cltensor.ops.variable import Variable
 from safetensors.numpy import load, save
 
 from cltensor.base.errors import DataLossError
+from cltensor.ops.variable import Variable
 from cltensor.train import container, object_graph
 from cltensor.train.checkpoint import Checkpoint
 
