@@ -7,6 +7,7 @@ tests.lanes` starts one process per implementation.
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,10 +17,12 @@ from cltensor.runtime import device as runtime_device
 
 
 def pytest_report_header() -> list[str]:
-    try:
-        return [f"cltensor: {d.short} = {d.label}, because {d.reason}" for d in runtime_device.devices()]
-    except DeviceError as error:
-        return [f"cltensor: {str(error).splitlines()[0]}"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return [f"cltensor: {d.short} = {d.label}, because {d.reason}" for d in runtime_device.devices()]
+        except DeviceError as error:
+            return [f"cltensor: {str(error).splitlines()[0]}"]
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def device() -> runtime_device.Device:
 
 @pytest.fixture
 def with_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """`with_environment(VIRTUAL_GPUS=2)`: finds the devices anew under these settings, until the test ends."""
+    """`with_environment(VIRTUAL_GPUS=2)`: finds the devices anew by these settings, until the test ends."""
     def change(**settings: object) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(f"CLTENSOR_{name}", str(value))

@@ -1,9 +1,9 @@
 """Run the tests on every OpenCL implementation found: `python -m tests.lanes`.
 
-Which implementation a process uses is fixed when it starts, so each is a pytest process of its own, a lane, with
-CLTENSOR_DEVICES naming it. tests/host runs once, where no driver can be seen. The last line is the sum in
-pytest's own form. `--require PoCL` fails unless such a lane ran, so that a CI that lost a driver does not pass.
-`--oclgrind` runs the marked tests on the checking simulator instead.
+Which implementation a process uses is fixed when it starts, so each is a pytest process of its own, a lane,
+with CLTENSOR_DEVICES naming it. tests/host runs once, where no driver can be seen. The last line is the sum
+in pytest's own form. `--require PoCL` fails unless such a lane ran, so that a CI that lost a driver does
+not pass. `--oclgrind` runs the marked tests on the checking simulator instead.
 """
 
 from __future__ import annotations
@@ -128,9 +128,11 @@ def run_oclgrind(extra: list[str]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lanes", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="host and the default implementation, no slow tests")
+    parser.add_argument("--quick", action="store_true",
+                        help="tests/host and the default implementation, no slow tests")
     parser.add_argument("--oclgrind", action="store_true", help="the marked tests on the checking simulator")
-    parser.add_argument("--require", action="append", default=[], metavar="NAME", help="fail without such a lane")
+    parser.add_argument("--require", action="append", default=[], metavar="NAME",
+                        help="fail without such a lane")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     chosen = parser.parse_args()
     if chosen.oclgrind:

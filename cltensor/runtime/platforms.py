@@ -177,7 +177,8 @@ def discover(verdict: Callable[[str, Any], str] = probe.verdict, every: bool = F
     """
     search = icd.search()
     found = enumerate_devices(search)
-    if search.embedded and not search.user_path and not any("intel" in d.platform.lower() for d in found):
+    expected = search.embedded and not search.user_path and not config.get("DEVICES")
+    if expected and not any("intel" in d.platform.lower() for d in found):
         warnings.warn(f"the CPU runtime {search.embedded} is installed, but the OpenCL loader does not list "
                       "it; if the program used OpenCL before cltensor, use cltensor first",
                       CLTensorWarning, stacklevel=2)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "cltensor"
 FILES = sorted(PACKAGE.rglob("*.py"))
-ORDER = (("base",), ("runtime",), ("kernels",), ("core",), ("interpret",), ("ops",), ("autodiff",), ("graph",),
-         ("data", "train", "losses", "metrics", "initializers", "summary", "keras", "distribute"))
+ORDER = (("base",), ("runtime",), ("kernels",), ("core",), ("interpret",), ("ops",), ("autodiff",),
+         ("graph",), ("data", "train", "losses", "metrics", "initializers", "summary", "keras",
+                     "distribute"))
 NAMESPACES = len(ORDER)
 TOP = NAMESPACES + 1
 LONGEST = 400
@@ -31,7 +32,7 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 

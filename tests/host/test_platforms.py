@@ -13,7 +13,7 @@ from cltensor.runtime import icd, platforms, probe
 from cltensor.runtime.platforms import Physical
 
 INTEL = ("Intel(R) OpenCL", "OpenCL 3.1 LINUX", "Some CPU", "Intel", "2026.22", "cpu")
-POCL = ("Portable Computing Language", "OpenCL 3.0 PoCL 3.1+debian  Linux", "pthread-Some CPU", "x", "3.1", "cpu")
+POCL = ("Portable Computing Language", "OpenCL 3.0 PoCL 3.1+debian", "pthread-Some CPU", "x", "3.1", "cpu")
 GPU = ("NVIDIA CUDA", "OpenCL 3.0 CUDA 12", "H200", "NVIDIA", "570", "gpu")
 POCL_GPU = ("Portable Computing Language", "OpenCL 3.0 PoCL 6.0", "cuda-H200", "x", "6.0", "gpu")
 GRIND = ("Oclgrind", "OpenCL 1.2 (Oclgrind 21.10)", "Oclgrind Simulator", "x", "21.10", "cpu")
@@ -92,7 +92,7 @@ def test_all_broken_and_none_at_all_say_what_to_install(machine):
     machine()
     with pytest.raises(DeviceError) as error:
         platforms.discover()
-    for words in ('pip install "cltensor[cpu]"', "apt-get install pocl-opencl-icd", "loader", "OCL_ICD_VENDORS"):
+    for words in ('pip install "cltensor[cpu]"', "apt-get install pocl-opencl-icd", "loader", icd.VARIABLE):
         assert words in str(error.value)
 
 
