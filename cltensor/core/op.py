@@ -35,14 +35,22 @@ _REGISTRY: dict[str, OpDef] = {}
 class Vjp:
     """A gradient rule with what it reads, taken from its parameter names."""
 
-    __slots__ = ("rule", "names", "inputs", "outputs")
+    __slots__ = ("rule", "reads", "inputs", "outputs")
 
     def __init__(self, rule: Callable):
         self.rule = rule
-        self.names = tuple(inspect.signature(rule).parameters)
-        self.inputs = tuple(int(n[1:]) for n in self.names if n[0] == "x" and n[1:].isdigit())
-        self.outputs = tuple(0 if n == "y" else int(n[1:]) for n in self.names
-                             if n == "y" or (n[0] == "y" and n[1:].isdigit()))
+        self.reads = tuple(_reading(n) for n in inspect.signature(rule).parameters)
+        self.inputs = tuple(i for kind, i in self.reads if kind == "x")
+        self.outputs = tuple(i for kind, i in self.reads if kind == "y")
+
+
+def _reading(name: str) -> tuple:
+    """("g" | "x" | "y" | "s", number), ("ss", None) for all input specs, ("attr", name)."""
+    if name in ("g", "y", "ss"):
+        return (name, None if name == "ss" else 0)
+    if name[0] in "gxys" and name[1:].isdigit():
+        return (name[0], int(name[1:]))
+    return ("attr", name)
 
 
 class OpDef:

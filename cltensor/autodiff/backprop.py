@@ -1,0 +1,167 @@
+"""The one reverse walk: from gradients of results to gradients of sources, over a list of records.
+
+Tapes, `gradients_function`, custom gradients and (later) graphs all use it. What every rule would need
+stands here once: summing to the input's shape after broadcasting, accumulating, zeros for results nobody
+used, skipping what no source needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cltensor.base.errors import InternalError
+from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.op import OpDef
+from cltensor.core.spec import Spec
+from cltensor.core.tensor import Tensor, convert, from_numpy
+from cltensor.ops import creation, join, math
+from cltensor.ops.reduce import sum_to
+
+__all__ = ["Record", "OpRecord", "backprop", "ones", "zeros"]
+
+
+class Record:
+    """One step of a forward pass. `in_uids` and `out_uids` name tensors; `backward` gives input gradients."""
+
+    __slots__ = ("name", "in_uids", "in_specs", "out_uids", "out_specs")
+    name: str
+    in_uids: tuple
+    in_specs: tuple
+    out_uids: tuple
+    out_specs: tuple
+
+    def backward(self, gradients: tuple, wanted: tuple) -> list:
+        """Gradient (or None) of each input; only where `wanted` is True it is needed."""
+        raise NotImplementedError
+
+
+class OpRecord(Record):
+    """An op that ran, with the values its gradient rules read and nothing more."""
+
+    __slots__ = ("op", "attrs", "xs", "ys")
+
+    def __init__(self, op: OpDef, attrs: tuple, inputs: tuple, outs: tuple, tracked: tuple):
+        self.op, self.attrs, self.name = op, attrs, op.name
+        # uid 0 is no tensor: Python scalars, and inputs no gradient is wanted for
+        self.in_uids = tuple(x.uid if t else 0 for x, t in zip(inputs, tracked))
+        self.in_specs = tuple(x.spec if isinstance(x, Tensor) else None for x in inputs)
+        self.out_uids = tuple(y.uid for y in outs)
+        self.out_specs = tuple(y.spec for y in outs)
+        self.xs: dict[int, Any] = {}
+        self.ys: dict[int, Any] = {}
+        for i, vjp in enumerate(op.vjps):
+            if vjp is not None and (op.variadic or tracked[i]):
+                for k in vjp.inputs:
+                    self.xs[k] = inputs[k]
+                for k in vjp.outputs:
+                    self.ys[k] = outs[k]
+
+    def backward(self, gradients: tuple, wanted: tuple) -> list:
+        if self.op.variadic:
+            return list(self._call(self.op.vjps[0], gradients))
+        return [self._call(vjp, gradients) if want and vjp is not None else None
+                for vjp, want in zip(self.op.vjps, wanted)]
+
+    def _call(self, vjp: Any, gradients: tuple) -> Any:
+        values = []
+        for kind, i in vjp.reads:
+            if kind == "g":
+                values.append(gradients[i])
+            elif kind == "x":
+                values.append(self.xs[i])
+            elif kind == "y":
+                values.append(self.ys[i])
+            elif kind == "s":
+                values.append(self.in_specs[i])
+            elif kind == "ss":
+                values.append(self.in_specs)
+            else:
+                values.append(dict(self.attrs)[i])
+        return vjp.rule(*values)
+
+
+def ones(spec: Spec) -> Tensor:
+    """Ones of a spec: the seed of a backward pass, a constant that depends on nothing."""
+    return _full(spec, 1)
+
+
+def zeros(spec: Spec) -> Tensor:
+    """Zeros of a spec."""
+    return _full(spec, 0)
+
+
+def _full(spec: Spec, value: float) -> Tensor:
+    if spec.nbytes <= 64:
+        return from_numpy(np.full(spec.shape, value, spec.dtype.np))
+    return creation.zeros(spec.shape, spec.dtype) if value == 0 else \
+        creation.fill(spec.shape, convert(value, spec.dtype))
+
+
+def _accumulate(parts: list) -> Any:
+    """Sum of gradient contributions; sparse ones stay sparse as long as all are."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(p, IndexedSlices) for p in parts):
+        return IndexedSlices(join.concat([p.values for p in parts], 0), join.concat([p.indices for p in parts], 0),
+                             parts[0].dense_shape)
+    return math.add_n([p.as_tensor() if isinstance(p, IndexedSlices) else p for p in parts])
+
+
+def _fit(gradient: Any, spec: Spec, op: str) -> Any:
+    """A rule's answer as a gradient of the input: summed over what was broadcast, numbers filled in."""
+    if isinstance(gradient, IndexedSlices):
+        return gradient
+    if not isinstance(gradient, Tensor):
+        if isinstance(gradient, (int, float)):
+            return _full(spec, gradient)
+        gradient = gradient.as_tensor()
+    if gradient.spec.dtype is not spec.dtype:
+        raise InternalError(f"{op}: its gradient has dtype {gradient.dtype.name}, the input {spec.dtype.name}")
+    if gradient.spec.shape != spec.shape:
+        return sum_to(gradient, spec.shape)
+    return gradient
+
+
+def backprop(records: list, seeds: dict[int, list], sources: set, consume: bool) -> dict[int, Any]:
+    """Walk the records backwards.
+
+    Args:
+        records: what ran, in order. With `consume` they are dropped as they are walked, and with them the
+            values they held.
+        seeds: uid of a target -> its gradients.
+        sources: uids whose gradients are wanted.
+
+    Returns: uid -> gradient, for the sources that are connected.
+    """
+    live = set(sources)                     # what depends on a source
+    for r in records:
+        if not live.isdisjoint(r.in_uids):
+            live.update(r.out_uids)
+    parts: dict[int, list] = {uid: list(g) for uid, g in seeds.items()}
+    done: dict[int, Any] = {}
+    pending = records if consume else list(records)
+    while pending:
+        r = pending.pop()
+        if parts.keys().isdisjoint(r.out_uids):
+            continue
+        wanted = tuple(uid in live for uid in r.in_uids)
+        gradients: list = []
+        for uid in r.out_uids:
+            got = parts.pop(uid, None)
+            total = None if got is None else _accumulate(got)
+            if uid in sources and total is not None:
+                done[uid] = total
+            gradients.append(total)
+        if not any(wanted):
+            continue
+        dense = tuple(zeros(s) if g is None else g.as_tensor() if isinstance(g, IndexedSlices) else g
+                      for g, s in zip(gradients, r.out_specs))
+        for uid, want, spec, g in zip(r.in_uids, wanted, r.in_specs, r.backward(dense, wanted)):
+            if want and g is not None:
+                parts.setdefault(uid, []).append(_fit(g, spec, r.name))
+    for uid, got in parts.items():
+        if uid in sources:
+            done[uid] = _accumulate(got)
+    return done

@@ -1,0 +1,235 @@
+"""GradientTape: a recorder that notes the ops which depend on what it watches, and plays them backwards.
+
+It pushes itself on the thread's recorders and holds records, never tensors' boxes: printing, `bool(x)`
+and NumPy calls inside leave it alone. Tapes nest; an outer one records the inner one's gradient.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, zeros
+from cltensor.base import nest
+from cltensor.base.errors import InvalidArgumentError
+from cltensor.base.shapes import show
+from cltensor.core.dispatch import state
+from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.op import OpDef
+from cltensor.core.tensor import Tensor, convert
+from cltensor.ops.variable import Variable
+
+__all__ = ["GradientTape", "UnconnectedGradients"]
+
+
+class UnconnectedGradients:
+    """What `gradient` answers for a source the target does not depend on."""
+
+    NONE = "none"
+    ZERO = "zero"
+
+
+class GradientTape:
+    """Records ops for automatic differentiation.
+
+    Trainable variables that are read inside are watched by themselves, tensors after `watch`. A tape
+    computes one gradient and drops what it held; a persistent one computes several.
+
+    Args:
+        persistent: keep the records, so that `gradient` may be called again.
+        watch_accessed_variables: watch trainable variables as they are read.
+
+    Raises: RuntimeError at the second `gradient` of a tape that is not persistent; ValueError when it is
+        entered while active.
+
+    Example:
+        >>> import cltensor as tf
+        >>> x = tf.constant(3.0)
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch(x)
+        ...     y = x * x
+        >>> tape.gradient(y, x).numpy()
+        np.float32(6.0)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
+        self._persistent, self._watch_reads = persistent, watch_accessed_variables
+        self._active = self._used = False
+        self.reset()
+
+    # -- recording: called by the gate
+    def record(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
+        """An op ran; keep it if it depends on something watched and has a gradient."""
+        tracked = self._tracked
+        for x in inputs:
+            if type(x) is Tensor and x.uid in tracked:
+                break
+        else:
+            return
+        vjps = op.vjps
+        if not vjps:
+            return
+        outs = out if type(out) is tuple else (out,)
+        need = tuple(type(x) is Tensor and x.uid in tracked and (op.variadic or vjps[i] is not None)
+                     for i, x in enumerate(inputs))
+        if not any(need):
+            return
+        floating = [y.uid for y in outs if y.dtype.is_floating]
+        if floating:
+            self._records.append(OpRecord(op, attrs, inputs, outs, need))
+            tracked.update(floating)
+
+    def record_custom(self, record: Record) -> None:
+        """A custom gradient's record, kept on the same terms."""
+        if not self._tracked.isdisjoint(record.in_uids):
+            self._records.append(record)
+            self._tracked.update(record.out_uids)
+
+    def read(self, variable: Variable, value: Tensor) -> None:
+        """A variable was read."""
+        if (self._watch_reads and variable.trainable) or id(variable) in self._watched:
+            self._note(variable, value)
+
+    def _note(self, variable: Variable, value: Tensor) -> None:
+        if value.dtype.is_floating:
+            self._tracked.add(value.uid)
+            self._reads.setdefault(id(variable), (variable, []))
+            uids = self._reads[id(variable)][1]
+            if value.uid not in uids:
+                uids.append(value.uid)
+
+    # -- the user's side
+    def __enter__(self) -> GradientTape:
+        if self._active:
+            raise ValueError("GradientTape: the tape is already recording")
+        self._active = True
+        state.recorders.append(self)
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._active = False
+        if self in state.recorders:
+            state.recorders.remove(self)
+
+    def watch(self, tensor: Any) -> None:
+        """Track a tensor or variable, or a nest of them, from here on. Only floating ones have gradients."""
+        for t in nest.flatten(tensor):
+            if isinstance(t, Variable):
+                self._watched[id(t)] = t
+                self._note(t, t._value)
+            elif isinstance(t, Tensor):
+                if t.dtype.is_floating:
+                    self._tracked.add(t.uid)
+            else:
+                raise InvalidArgumentError(f"GradientTape.watch: {t!r:.60} is neither a tensor nor a variable")
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Inside, ops are not recorded.
+
+        Raises: ValueError when the tape is not recording.
+        """
+        if not self._active:
+            raise ValueError("GradientTape.stop_recording: the tape is not recording")
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def reset(self) -> None:
+        """Forget everything recorded and watched."""
+        self._records: list = []
+        self._tracked: set = set()
+        self._watched: dict[int, Variable] = {}
+        self._reads: dict[int, tuple[Variable, list]] = {}
+        self._used = False
+
+    def watched_variables(self) -> tuple:
+        """Variables seen, in the order of their creation."""
+        return tuple(sorted((v for v, _ in self._reads.values()), key=lambda v: v.order))
+
+    def gradient(self, target: Any, sources: Any, output_gradients: Any = None,
+                 unconnected_gradients: str = UnconnectedGradients.NONE) -> Any:
+        """Gradient of the target (the sum of several) by the sources.
+
+        Args:
+            target: tensor, or a nest of them.
+            sources: tensor or variable, or any nest of them; the answer has its structure.
+            output_gradients: weights of the targets, of their shapes; ones unless given.
+            unconnected_gradients: "none" or "zero": what a source gets that the target does not depend on.
+
+        Returns: tensors, IndexedSlices for the sparse gradient of a gather, or None.
+        Raises: RuntimeError at a second call of a tape that is not persistent.
+        """
+        if self._used and not self._persistent:
+            raise RuntimeError("GradientTape.gradient: a tape that is not persistent computes one gradient; "
+                               "use GradientTape(persistent=True)")
+        if unconnected_gradients not in (UnconnectedGradients.NONE, UnconnectedGradients.ZERO):
+            raise InvalidArgumentError(f"GradientTape.gradient: unconnected_gradients must be 'none' or 'zero', it is "
+                                       f"{unconnected_gradients!r}")
+        flat = nest.flatten(sources)
+        for s in flat:
+            if not isinstance(s, (Tensor, Variable)):
+                raise InvalidArgumentError(f"GradientTape.gradient: sources must be tensors or variables, "
+                                           f"{s!r:.60} is a {type(s).__name__}")
+        seeds = self._seeds(target, output_gradients)
+        uids = [self._uids_of(s) for s in flat]
+        wanted = {u for some in uids for u in some}
+        here = self._active and not self._persistent
+        if here:
+            self.__exit__()
+        try:
+            self._used = True
+            found = backprop(self._records, seeds, wanted, consume=not self._persistent)
+            out = [self._total(found, some, s, unconnected_gradients) for some, s in zip(uids, flat)]
+        finally:
+            if not self._persistent:
+                used = self.__dict__
+                used["_records"], used["_tracked"] = [], set()
+            if here:
+                self.__enter__()
+        return nest.pack_sequence_as(sources, out)
+
+    def _uids_of(self, source: Any) -> list:
+        if isinstance(source, Variable):
+            return self._reads.get(id(source), (source, []))[1]
+        return [source.uid]
+
+    def _seeds(self, target: Any, output_gradients: Any) -> dict[int, list]:
+        targets = nest.flatten(target)
+        given = [None] * len(targets) if output_gradients is None else nest.flatten(output_gradients)
+        if len(given) != len(targets):
+            raise InvalidArgumentError(f"GradientTape.gradient: there are {len(targets)} targets and {len(given)} "
+                                       "output_gradients")
+        seeds: dict[int, list] = {}
+        for t, g in zip(targets, given):
+            if t is None:
+                raise InvalidArgumentError("GradientTape.gradient: a target is None")
+            if isinstance(t, Variable):         # the gradient of a variable by itself is one
+                self._note(t, t._value)
+                t = t._value
+            if not isinstance(t, Tensor):
+                continue
+            if g is not None:
+                g = convert(g, t.dtype, op="GradientTape.gradient: output_gradients")
+                if g.spec.shape != t.spec.shape:
+                    raise InvalidArgumentError(f"GradientTape.gradient: output_gradients has shape "
+                                               f"{show(g.spec.shape)}, the target {show(t.spec.shape)}")
+            if t.dtype.is_floating:
+                seeds.setdefault(t.uid, []).append(ones(t.spec) if g is None else g)
+        return seeds
+
+    def _total(self, found: dict, uids: list, source: Any, unconnected: str) -> Any:
+        parts = [found[u] for u in uids if u in found]
+        if not parts:
+            if unconnected == UnconnectedGradients.ZERO and source.dtype.is_floating:
+                return zeros(source.spec)
+            return None
+        if len(parts) == 1:
+            return parts[0]
+        total = parts[0]
+        for p in parts[1:]:
+            total = (total.as_tensor() if isinstance(total, IndexedSlices) else total) + \
+                (p.as_tensor() if isinstance(p, IndexedSlices) else p)
+        return total
