@@ -33,6 +33,7 @@ __all__ = ["Block", "Memory", "OUT_OF_MEMORY", "size_class", "human"]
 OUT_OF_MEMORY = (-4, -5, -6, -61)
 _FRACTION = 0.8
 _SMALLEST = 256
+_MOST_SIZES = 4096
 
 
 def size_class(nbytes: int) -> int:
@@ -58,34 +59,40 @@ def human(nbytes: int) -> str:
     return f"{nbytes} B" if unit == "B" else f"{size:.1f} {unit}"
 
 
+class _Bin(list):
+    """Free buffers of one size class, the last one dropped on top."""
+
+    __slots__ = ("capacity",)
+
+    def __init__(self, capacity: int):
+        super().__init__()
+        self.capacity = capacity
+
+
 class Block:
-    """A piece of device memory; dropping the last reference makes it reusable at once.
+    """A piece of device memory; dropping the last reference makes it reusable at once. Made by `Memory` only.
 
     Attributes: `mem` (the cl.Buffer kernels take), `nbytes` (asked for), `capacity` (taken).
     """
 
     __slots__ = ("mem", "nbytes", "capacity", "_memory", "_free", "__weakref__")
+    mem: Any
+    nbytes: int
+    capacity: int
+    _memory: Memory
+    _free: _Bin | None
 
-    def __init__(self, mem: Any, nbytes: int, capacity: int, memory: Memory, free: list | None):
-        self.mem = mem
-        self.nbytes = nbytes
-        self.capacity = capacity
-        self._memory = memory
-        self._free = free
-        memory.live += 1
-        memory.in_use += capacity
-        if memory.in_use > memory.peak:
-            memory.peak = memory.in_use
+    # No __init__: its call is a quarter of the time an allocation takes.
 
     def __del__(self) -> None:
         # Attributes only, no globals and no lock: this runs at interpreter exit and inside `allocate` too.
         memory = self._memory
-        memory.live -= 1
-        memory.in_use -= self.capacity
-        if self._free is not None and memory.taken - memory.in_use <= memory.cache_cap:
+        in_use = memory.in_use = memory.in_use - self.capacity
+        if self._free is not None and memory.taken - in_use <= memory.cache_cap:
             self._free.append(self.mem)
         else:
             memory.taken -= self.capacity
+            memory.made -= 1
 
     def __repr__(self) -> str:
         return f"<Block of {self.nbytes} bytes on {self._memory.label}>"
@@ -94,21 +101,21 @@ class Block:
 class Memory:
     """The allocator of one logical device; logical devices on one physical device share its budget.
 
-    Attributes: `in_use`, `taken` (in use and cached), `peak`, `limit`, `max_alloc`: bytes; `live` blocks.
-    `describe`, if set, names the owner of a block in the error about exhausted memory.
+    Attributes: `in_use`, `taken` (in use and cached), `peak`, `limit`, `max_alloc`: bytes; `made`: buffers the
+    driver made. `describe`, if set, names the owner of a block in the error about exhausted memory.
     """
 
-    __slots__ = ("label", "in_use", "taken", "peak", "live", "limit", "max_alloc", "cache_cap", "describe",
-                 "_context", "_flags", "_pooled", "_bins", "_lock", "_siblings", "_forbidden")
+    __slots__ = ("label", "in_use", "taken", "peak", "made", "limit", "max_alloc", "cache_cap", "describe",
+                 "_context", "_flags", "_pooled", "_bins", "_sizes", "_lock", "_siblings", "_forbidden")
     in_use: int
     taken: int
     peak: int
-    live: int
+    made: int
 
     def __init__(self, device: Device, siblings: list[Memory] | None = None):
         traits = device.traits
         self.label = device.short
-        self.in_use = self.taken = self.peak = self.live = 0
+        self.in_use = self.taken = self.peak = self.made = 0
         self.max_alloc = traits.max_alloc
         self.limit = _limit(traits.global_mem, traits.is_cpu)
         # A CPU's memory is also the user's, so less of it is kept waiting.
@@ -119,7 +126,8 @@ class Memory:
         if traits.is_cpu:      # PoCL then fails here, with an error one can catch, not by abort at first use
             self._flags |= cl.mem_flags.ALLOC_HOST_PTR
         self._pooled: bool = config.get("POOL")
-        self._bins: dict[int, list] = {}
+        self._bins: dict[int, _Bin] = {}          # by capacity
+        self._sizes: dict[int, _Bin] = {}         # the same by size asked for
         self._lock = threading.RLock()
         self._forbidden: Exception | None = None
         self._siblings = [self] if siblings is None else siblings
@@ -131,43 +139,45 @@ class Memory:
 
         Raises: ResourceExhaustedError with request, limit, in use, cached and the largest blocks.
         """
-        if nbytes <= _SMALLEST:
-            capacity = _SMALLEST
-            if nbytes <= 0:
-                raise ValueError(f"allocate: {nbytes} bytes; empty tensors have no block")
-        else:
-            shift = (nbytes - 1).bit_length() - 3
-            capacity = (((nbytes - 1) >> shift) + 1) << shift
-        free = self._bins.get(capacity)
-        if free:
-            try:
-                return Block(free.pop(), nbytes, capacity, self, free)
-            except IndexError:              # another thread took the last one
-                pass
-        return self._new(nbytes, capacity)
+        free = self._sizes.get(nbytes)
+        if not free:
+            return self._new(nbytes)
+        try:
+            mem = free.pop()
+        except IndexError:                  # another thread took the last one
+            return self._new(nbytes)
+        block = Block()
+        block.mem = mem
+        block.nbytes = nbytes
+        capacity = block.capacity = free.capacity
+        block._memory = self
+        block._free = free
+        in_use = self.in_use = self.in_use + capacity
+        if in_use > self.peak:
+            self.peak = in_use
+        return block
 
-    def _new(self, nbytes: int, capacity: int) -> Block:
+    def _new(self, nbytes: int) -> Block:
+        """The slow path: a size not seen before, or a buffer that the driver has to make."""
         if self._forbidden is not None:
             raise self._forbidden
+        if nbytes <= 0:
+            raise ValueError(f"allocate: {nbytes} bytes; empty tensors have no block")
         with self._lock:
-            if not self._pooled:
-                free, capacity = None, nbytes
-            else:
-                free = self._bins.setdefault(capacity, [])
-                if capacity > self.max_alloc >= nbytes:
-                    capacity, free = nbytes, None
-                if self.taken - self.in_use > self.cache_cap // 2:
-                    self._drop_oldest(keep=free)
+            free, capacity = self._bin(nbytes)
+            if free:
+                return self.allocate(nbytes)
+            if self.taken - self.in_use > self.cache_cap // 2:
+                self._drop_oldest()
             for attempt in (1, 2):
                 if nbytes <= self.max_alloc and self._all("taken") + capacity <= self.limit:
-                    self.taken += capacity
                     try:
                         mem = cl.Buffer(self._context, self._flags, capacity)
-                        return Block(mem, nbytes, capacity, self, free)
                     except (cl.Error, MemoryError) as error:
-                        self.taken -= capacity
                         if getattr(error, "code", -4) not in OUT_OF_MEMORY:
                             raise
+                    else:
+                        return self._block(mem, nbytes, capacity, free)
                 if attempt == 1:
                     for memory in self._siblings:
                         memory.trim()
@@ -176,29 +186,50 @@ class Memory:
                         memory.trim()
             raise self._exhausted(nbytes)
 
+    def _bin(self, nbytes: int) -> tuple[_Bin | None, int]:
+        """Where blocks of this size wait (None: nowhere, they are exact), and what one takes."""
+        capacity = size_class(nbytes)
+        if not self._pooled or capacity > self.max_alloc:
+            return None, nbytes
+        free = self._bins.setdefault(capacity, _Bin(capacity))
+        if len(self._sizes) >= _MOST_SIZES:
+            self._sizes.clear()
+        self._sizes[nbytes] = free
+        return free, capacity
+
+    def _block(self, mem: Any, nbytes: int, capacity: int, free: _Bin | None) -> Block:
+        block = Block()
+        block.mem, block.nbytes, block.capacity = mem, nbytes, capacity
+        block._memory, block._free = self, free
+        self.taken += capacity
+        self.made += 1
+        self.in_use += capacity
+        self.peak = max(self.peak, self.in_use)
+        return block
+
     def _all(self, name: str) -> int:
         return sum(getattr(memory, name) for memory in self._siblings)
 
-    def _drop_oldest(self, keep: list | None) -> None:
-        """Let go of the older half of what waits in every class but the one asked for."""
-        for capacity, free in self._bins.items():
-            if free is not keep:
-                for _ in range((len(free) + 1) // 2):
-                    self._let_go(free, capacity, 0)
+    def _drop_oldest(self) -> None:
+        """Let go of the older half of what waits in every class."""
+        for free in list(self._bins.values()):
+            for _ in range((len(free) + 1) // 2):
+                self._let_go(free, 0)
 
-    def _let_go(self, free: list, capacity: int, index: int) -> None:
+    def _let_go(self, free: _Bin, index: int) -> None:
         try:
             free.pop(index)
         except IndexError:
             return
-        self.taken -= capacity
+        self.taken -= free.capacity
+        self.made -= 1
 
     def trim(self) -> int:
         """Give all cached buffers back to the driver; returns the bytes."""
         before = self.taken
-        for capacity, free in list(self._bins.items()):
+        for free in list(self._bins.values()):
             while free:
-                self._let_go(free, capacity, -1)
+                self._let_go(free, -1)
         return before - self.taken
 
     def blocks(self) -> list[Block]:
@@ -221,8 +252,13 @@ class Memory:
     def forbid(self, error: Exception) -> list:
         """Raise `error` at every request from now on; returns what the caller must keep alive."""
         self._forbidden, self._lock = error, threading.RLock()
-        bins, self._bins = self._bins, {}
+        bins, self._bins, self._sizes = self._bins, {}, {}
         return [bins]
+
+    @property
+    def live(self) -> int:
+        """Number of blocks in use."""
+        return self.made - sum(len(free) for free in list(self._bins.values()))
 
     def stats(self) -> dict[str, int]:
         """bytes_in_use, bytes_cached, peak_bytes, limit_bytes, live_blocks."""
