@@ -77,6 +77,8 @@ class OpRecord(Record):
                 values.append(self.in_specs[i])
             elif kind == "ss":
                 values.append(self.in_specs)
+            elif kind == "gs":
+                values.append(list(gradients))
             else:
                 values.append(dict(self.attrs)[i])
         return vjp.rule(*values)

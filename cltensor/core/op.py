@@ -16,6 +16,7 @@ names say what it reads, and so what a tape must keep:
     x0, x1, ...                               value of an input (a Python number where one was given)
     y (or y0, y1, ...)                        value of a result
     s0, s1, ...                               Spec of an input: shape and dtype without the value
+    gs, ss                                    all gradients, all input Specs, where their number varies
     any other name                            the attribute of that name
 
 Rules are written in public ops, so any order of gradient follows. The engine sums a gradient to the
@@ -45,9 +46,9 @@ class Vjp:
 
 
 def _reading(name: str) -> tuple:
-    """("g" | "x" | "y" | "s", number), ("ss", None) for all input specs, ("attr", name)."""
-    if name in ("g", "y", "ss"):
-        return (name, None if name == "ss" else 0)
+    """("g" | "x" | "y" | "s", number), ("ss" | "gs", None) for all of them, ("attr", name)."""
+    if name in ("g", "y", "ss", "gs"):
+        return (name, None if len(name) == 2 else 0)
     if name[0] in "gxys" and name[1:].isdigit():
         return (name[0], int(name[1:]))
     return ("attr", name)
