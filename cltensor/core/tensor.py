@@ -196,10 +196,10 @@ def to_array(t: Tensor) -> np.ndarray:
     """The value as an array that must not be written to; the device is read unless a host copy exists."""
     if t._host is not None:
         return t._host
-    spec = t.sig.spec
+    spec, block = t.sig.spec, t.buffer
     out = np.empty(spec.shape, spec.dtype.np)
     if spec.size:
-        t.sig.device.queue.read(t.buffer, out)
+        t.sig.device.queue.read(block, out)
     return out
 
 
