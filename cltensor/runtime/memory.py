@@ -177,7 +177,7 @@ class Memory:
                         if getattr(error, "code", -4) not in OUT_OF_MEMORY:
                             raise
                     else:
-                        return self._block(mem, nbytes, capacity, free)
+                        return self._fresh(mem, nbytes, capacity, free)
                 if attempt == 1:
                     for memory in self._siblings:
                         memory.trim()
@@ -197,7 +197,7 @@ class Memory:
         self._sizes[nbytes] = free
         return free, capacity
 
-    def _block(self, mem: Any, nbytes: int, capacity: int, free: _Bin | None) -> Block:
+    def _fresh(self, mem: Any, nbytes: int, capacity: int, free: _Bin | None) -> Block:
         block = Block()
         block.mem, block.nbytes, block.capacity = mem, nbytes, capacity
         block._memory, block._free = self, free
