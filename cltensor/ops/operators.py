@@ -123,5 +123,4 @@ def install() -> None:
     set_pack(_pack)
 
 
-install()
 __all__ = ["install"]

@@ -1,0 +1,97 @@
+"""cltensor: TensorFlow's eager-execution programming model on any OpenCL device.
+
+This is the table of contents: it re-exports, and defines nothing.
+
+    import cltensor as tf
+    print(tf.matmul([[2.]], [[2.]]))
+"""
+
+from cltensor import (
+    contrib, data, errors, keras, linalg, math, nn, random, summary, train,
+)
+from cltensor.ops import operators as _operators
+from cltensor.autodiff.custom import custom_gradient
+from cltensor.autodiff.tape import GradientTape, UnconnectedGradients
+from cltensor.base.dtypes import (
+    DType, as_dtype, bool_ as bool, float16, float16 as half, float32, float64, float64 as double,
+    int16, int32, int64, int8, uint8,
+)
+from cltensor.base.shapes import Dimension, TensorShape
+from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.mode import (
+    device, disable_eager_execution, enable_eager_execution, executing_eagerly,
+)
+from cltensor.core.tensor import Tensor, constant
+from cltensor.ops.array import (
+    broadcast_to, expand_dims, identity, matrix_transpose, reshape, squeeze, stop_gradient, tile,
+    transpose,
+)
+from cltensor.ops.clip import clip_by_average_norm, clip_by_global_norm, clip_by_norm, global_norm
+from cltensor.ops.convert import (
+    convert_to_tensor, is_tensor, to_double, to_float, to_int32, to_int64,
+)
+from cltensor.ops.creation import (
+    eye, fill, lin_space, linspace, ones, ones_like, range, rank, shape, shape_n, size, zeros,
+    zeros_like,
+)
+from cltensor.ops.functions import (
+    acos, acosh, asin, asinh, atan, atan2, atanh, ceil, cos, cosh, erf, erfc, exp, expm1, floor,
+    log, log1p, log_sigmoid, reciprocal, rint, round, rsqrt, sigmoid, sin, sinh, sqrt, tan, tanh,
+)
+from cltensor.ops.gather import gather, gather_nd, scatter_nd, segment_sum, unsorted_segment_sum
+from cltensor.ops.index import newaxis
+from cltensor.ops.join import concat, split, stack, unstack
+from cltensor.ops.linalg import matmul, matvec, norm, tensordot
+from cltensor.ops.math import (
+    abs, add, add_n, cast, clip_by_value, div, divide, equal, floordiv, floormod, greater,
+    greater_equal, is_finite, is_inf, is_nan, less, less_equal, logical_and, logical_not,
+    logical_or, logical_xor, maximum, minimum, mod, multiply, negative, not_equal, pow, realdiv,
+    saturate_cast, sign, square, squared_difference, subtract, truediv, truncatediv,
+)
+from cltensor.ops.random import (
+    multinomial, random_crop, random_normal, random_shuffle, random_uniform, set_random_seed,
+    truncated_normal,
+)
+from cltensor.ops.reduce import (
+    reduce_all, reduce_any, reduce_logsumexp, reduce_max, reduce_mean, reduce_min, reduce_prod,
+    reduce_sum,
+)
+from cltensor.ops.scan import argmax, argmin, cumprod, cumsum
+from cltensor.ops.selection import (
+    boolean_mask, decode_raw, invert_permutation, meshgrid, one_hot, unique,
+)
+from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
+from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
+from cltensor.ops.where import where
+from cltensor.runtime.device import memory_stats, set_soft_device_placement
+
+__version__ = "0.1.0"
+_operators.install()
+
+__all__ = [
+    "DType", "Dimension", "GradientTape", "IndexedSlices", "Tensor", "TensorShape",
+    "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin",
+    "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan", "atan2", "atanh",
+    "bool", "boolean_mask", "broadcast_to", "cast", "ceil", "clip_by_average_norm",
+    "clip_by_global_norm", "clip_by_norm", "clip_by_value", "concat", "constant", "contrib",
+    "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum", "custom_gradient", "data",
+    "decode_raw", "device", "disable_eager_execution", "div", "divide", "double",
+    "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly", "exp",
+    "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor", "floordiv",
+    "floormod", "gather", "gather_nd", "global_norm", "greater", "greater_equal", "half",
+    "identity", "int16", "int32", "int64", "int8", "invert_permutation", "is_finite", "is_inf",
+    "is_nan", "is_tensor", "keras", "less", "less_equal", "lin_space", "linalg", "linspace", "log",
+    "log1p", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "math",
+    "matmul", "matrix_transpose", "matvec", "maximum", "memory_stats", "meshgrid", "minimum", "mod",
+    "multinomial", "multiply", "negative", "newaxis", "nn", "norm", "not_equal", "one_hot", "ones",
+    "ones_like", "pad", "pow", "random", "random_crop", "random_normal", "random_shuffle",
+    "random_uniform", "range", "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any",
+    "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
+    "reshape", "reverse", "reverse_v2", "rint", "round", "rsqrt", "saturate_cast", "scatter_nd",
+    "segment_sum", "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid",
+    "sign", "sin", "sinh", "size", "slice", "split", "sqrt", "square", "squared_difference",
+    "squeeze", "stack", "stop_gradient", "strided_slice", "subtract", "summary", "tan", "tanh",
+    "tensordot", "tile", "to_double", "to_float", "to_int32", "to_int64", "train", "transpose",
+    "truediv", "truncated_normal", "truncatediv", "uint8", "unique", "unsorted_segment_sum",
+    "unstack", "where", "zeros", "zeros_like",
+]

@@ -1,0 +1,13 @@
+"""tf.errors: the exception classes."""
+
+from cltensor.base.errors import (
+    CLTensorWarning, DTypeError, DataLossError, DeviceError, FailedPreconditionError, InternalError,
+    InvalidArgumentError, KernelBuildError, NotFoundError, OpError, OutOfRangeError,
+    PerformanceWarning, ResourceExhaustedError, UnimplementedError,
+)
+
+__all__ = [
+    "CLTensorWarning", "DTypeError", "DataLossError", "DeviceError", "FailedPreconditionError",
+    "InternalError", "InvalidArgumentError", "KernelBuildError", "NotFoundError", "OpError",
+    "OutOfRangeError", "PerformanceWarning", "ResourceExhaustedError", "UnimplementedError",
+]
