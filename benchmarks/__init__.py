@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to peers, interleaved in one run. `python -m benchmarks` runs those of docs/benchmarks.md."""

@@ -1,0 +1,77 @@
+"""Interleaved timing: every contender once per round, so that a busy neighbour hits all alike.
+
+A sample is k calls and one sync, per call, and one call with its sync. BLAS and OpenMP threads of peers spin for
+some 30 ms after a call and take a core from whoever comes next, hence the rest between contenders.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+REST = 0.06
+
+
+@dataclass
+class Contender:
+    """Something to time: `call` once, `sync` waits until everything called is done."""
+
+    name: str
+    call: Callable[[], object]
+    sync: Callable[[], object] = lambda: None
+    many: list = field(default_factory=list)         # seconds per call, k calls and one sync
+    single: list = field(default_factory=list)       # seconds of one call with its sync
+
+    def best(self) -> float:
+        return min(self.many)
+
+    def median(self) -> float:
+        return statistics.median(self.many)
+
+
+def interleave(contenders: list[Contender], rounds: int = 7, seconds: float = 0.05) -> None:
+    """Fill the samples of all contenders, round by round."""
+    counts = []
+    for c in contenders:
+        for _ in range(5):
+            c.call()
+        c.sync()
+        start = time.perf_counter()
+        for _ in range(10):
+            c.call()
+        c.sync()
+        counts.append(max(1, min(20000, int(10 * seconds / max(time.perf_counter() - start, 1e-7)))))
+    for _ in range(rounds):
+        for c, k in zip(contenders, counts):
+            time.sleep(REST)
+            c.call()
+            c.sync()
+            start = time.perf_counter()
+            for _ in range(k):
+                c.call()
+            c.sync()
+            c.many.append((time.perf_counter() - start) / k)
+            start = time.perf_counter()
+            c.call()
+            c.sync()
+            c.single.append(time.perf_counter() - start)
+
+
+def conditions() -> str:
+    """Cores and load, to judge a run by."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return f"{os.cpu_count()} cores, load {load:.1f}"
+
+
+def table(contenders: list[Contender], base: str) -> str:
+    """Markdown: microseconds, best and median of rounds, and the ratio to the contender named `base`."""
+    reference = next((c for c in contenders if c.name == base), contenders[0])
+    lines = [f"| contender | best, us | median, us | one call and its sync, us | best over {reference.name}'s |",
+             "|---|---|---|---|---|"]
+    for c in contenders:
+        lines.append(f"| {c.name} | {1e6 * c.best():.2f} | {1e6 * c.median():.2f} | "
+                     f"{1e6 * statistics.median(c.single):.1f} | {c.best() / reference.best():.2f} |")
+    return "\n".join(lines)
