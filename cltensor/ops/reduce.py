@@ -5,8 +5,9 @@ One template does them all (kernels/reduce.cl.mako); a row says which operation,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, nan, prod
-from typing import Any, Callable
+from typing import Any
 
 from cltensor.base.dtypes import DType
 from cltensor.base.errors import DTypeError

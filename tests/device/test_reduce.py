@@ -178,7 +178,7 @@ def gradients(f: Any, x: Any, order: int = 1) -> list:
     with GradientTape(persistent=True) as tape:
         tape.watch(x)
         y = f(x)
-        for k in range(order):
+        for _ in range(order):
             g = tape.gradient(y, x)
             out.append(g.numpy())
             y = reduce.reduce_sum(g * constant(np.arange(1, 1 + g.numpy().size, dtype=np.float32).reshape(g.shape)))
