@@ -125,7 +125,7 @@ def key_of_masks(begin: tuple, end: tuple, strides: tuple, begin_mask: int, end_
         >>> key_of_masks((0, 1), (0, 3), (1, 2), 1, 1, 0, 0, 0)
         (('cut', None, None, 1), ('cut', 1, 3, 2))
     """
-    key = []
+    key: list[tuple] = []
     for i, (b, e, s) in enumerate(zip(begin, end, strides)):
         bit = 1 << i
         if ellipsis_mask & bit:

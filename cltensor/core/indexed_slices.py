@@ -6,7 +6,8 @@ rows named twice add up, all others are zero. Optimizers take it as it is, every
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

@@ -10,6 +10,7 @@ from cltensor.kernels.strided import blocks
 __all__ = ["gather_launch", "scatter_plan", "one_hot_launch"]
 
 _OPID = ("opid",)
+_SIZES = {"float": 4, "double": 8, "char": 1, "uchar": 1, "short": 2, "int": 4, "long": 8}
 
 
 def gather_launch(target: Any, size: int, index: Any, drop: bool, limits: tuple, strides: tuple, outer: int,
@@ -39,7 +40,7 @@ def gather_launch(target: Any, size: int, index: Any, drop: bool, limits: tuple,
                   schedule=target.schedule)
 
 
-def scatter_plan(target: Any, updates: Spec, index: Any, drop: bool, limits: tuple, strides: tuple, outer: int,
+def scatter_plan(target: Any, updates: Any, index: Any, drop: bool, limits: tuple, strides: tuple, outer: int,
                   picks: int, rows: int, inner: int) -> Plan:
     """Add the rows of IN(0) up in OUT(0) by the indices IN(1).
 
@@ -51,38 +52,44 @@ def scatter_plan(target: Any, updates: Spec, index: Any, drop: bool, limits: tup
         outer, picks, rows, inner: as in scatter.cl.mako.
     """
     cpu, dtype = target.schedule == "cpu", updates.dtype
-    wanted = blocks(max(outer * rows * inner, outer * picks * inner)) if cpu else 16384
-    wanted = max(1, -(-wanted // outer))
+    n = outer * rows * inner
+    # Chunks pay where there are many updates per row; else an item finds those of its rows among all. Both
+    # schedules cut alike, so they give the same bits.
+    chunks = max(1, min(32, picks // (4 * rows), picks // 2048))
+    chunk = -(-picks // chunks)
+    chunks = -(-picks // chunk)
+    wanted = blocks(max(n, outer * picks * inner)) if cpu else 16384
+    wanted = max(1, -(-wanted // (outer * chunks)))
     strip = max(64, -(-inner // wanted)) // 16 * 16 if cpu else 1
     strips = -(-inner // strip)
-    # A range more is a walk over the indices more: no more than pay.
-    ranges = min(rows, max(1, -(-wanted // strips)), 16 if cpu else 64)
+    # One range more is one walk over the indices more.
+    ranges = 1 if chunks > 1 else min(rows, max(1, -(-wanted // strips)), 16 if cpu else 64)
     span = -(-rows // ranges)
     ranges = -(-rows // span)
-    items = outer * ranges * strips
+    items = chunks * outer * ranges * strips
     dims = [v for pair in zip(limits, strides) for v in pair]
-    half = dtype.cl != dtype.compute
-    result = WORK(0) if half else OUT()
-    args = (result, IN(0), IN(1), ERROR, _OPID, SCALAR("int", len(limits)), TABLE(dims or (0,)),
-            *(SCALAR("ulong", v) for v in (picks, rows, inner, span, ranges, strip, strips, items)))
+    apart = chunks > 1 or dtype.cl != dtype.compute
+    sums = WORK(0) if apart else OUT()
+    args = (sums, IN(0), IN(1), ERROR, _OPID, SCALAR("int", len(limits)), TABLE(dims or (0,)),
+            *(SCALAR("ulong", v) for v in (picks, rows, inner, span, ranges, strip, strips, chunk, outer, items)))
     grid = (min(items, 64),) if cpu else (64 * min(-(-items // 64), 4096),)
     group = None if cpu else (64,)
     params = {"dtype": dtype.name, "index": index.cl, "drop": drop, "schedule": target.schedule}
     first = launch("scatter", "scatter_add", args, grid, group, **params)
-    if not half:
+    if not apart:
         return Plan((first,))
-    n = outer * rows * inner
-    last = launch("scatter", "narrow", (OUT(), WORK(0), SCALAR("ulong", n)),
-                  (blocks(n),) if cpu else (64 * min(-(-n // 64), 4096),), group, **params)
-    return Plan((first, last), (n * 4,))
+    last = launch("scatter", "combine", (OUT(), WORK(0), SCALAR("ulong", n), SCALAR("ulong", chunks)),
+                  (blocks(n),) if cpu else (64 * min(-(-n // 1024), 256),), group, **params)
+    return Plan((first, last), (chunks * n * _SIZES[dtype.compute],))
 
 
 def one_hot_launch(target: Any, size: int, index: Any, outer: int, depth: int, inner: int, on: int,
                    off: int) -> Launch:
     """OUT(0)[o, d, i] = on if IN(0)[o, i] == d else off; `on` and `off` are bit patterns."""
     rows = outer * depth
-    args = (OUT(), IN(0), *(SCALAR("ulong", v) for v in (depth, inner, rows, on, off)))
     cpu = target.schedule == "cpu"
-    grid = (min(rows, blocks(rows * inner)),) if cpu else (64 * min(-(-rows * inner // 64), 4096),)
+    units = outer if inner == 1 and cpu else rows
+    args = (OUT(), IN(0), *(SCALAR("ulong", v) for v in (depth, inner, units, on, off)))
+    grid = (min(units, blocks(rows * inner)),) if cpu else (64 * min(-(-rows * inner // 64), 4096),)
     return launch("one_hot", "one_hot", args, grid, None if cpu else (64,), size=size, index=index.cl,
                   schedule=target.schedule)

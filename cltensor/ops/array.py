@@ -6,6 +6,7 @@ Example of how a view differs from a copy: `reshape(x, [-1])` costs no launch, `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -222,18 +223,20 @@ def transpose(a: Any, perm: Any = None, name: str | None = None, conjugate: bool
         [[1, 4], [2, 5], [3, 6]]
     """
     a = convert(a)
-    dims = a.spec.shape
     order = None if perm is None else integers("transpose", "perm", perm)
-    if dims is not None:
-        order = _order(len(dims), order)
-        moved = [p for p in order if dims[p] != 1]
-        if moved == sorted(moved):          # only dimensions of size 1 move: the buffer stays as it is
-            return reshape(a, tuple(dims[p] for p in order)) if None not in dims else _transposed(a, order)
-    return _transposed(a, order)
-
-
-def _transposed(a: Any, order: tuple | None) -> Any:
+    if a.spec.shape is not None:
+        order, view = _settled(a.spec.shape, order)
+        if view is not None:
+            return reshape(a, view)
     return execute(TRANSPOSE, (a,), (("perm", order),))
+
+
+@lru_cache(maxsize=1024)
+def _settled(dims: tuple, perm: tuple | None) -> tuple:
+    """The checked order; and the result's shape where only dimensions of size 1 move: a view, then."""
+    order = _order(len(dims), perm)
+    moved = [p for p in order if dims[p] != 1]
+    return order, tuple(dims[p] for p in order) if None not in dims and moved == sorted(moved) else None
 
 
 def matrix_transpose(a: Any, name: str | None = None) -> Any:

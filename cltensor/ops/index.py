@@ -21,7 +21,7 @@ from cltensor.ops.array import broadcast_to, reshape, transpose
 from cltensor.ops.gather import gather, gather_nd
 from cltensor.ops.join import stack
 from cltensor.ops.math import add, cast, less, where
-from cltensor.ops.slicing import take_region
+from cltensor.ops.slicing import take_element, take_region
 
 __all__ = ["getitem", "newaxis"]
 
@@ -47,7 +47,7 @@ def getitem(tensor: Any, key: Any) -> Tensor:
     """
     x = convert(tensor)
     if type(key) is int:
-        return take_region(x, (("at", key),))
+        return take_element(x, key)
     items = [_item(k) for k in (key if type(key) is tuple else (key,))]
     if all(type(i) is tuple for i in items):
         return take_region(x, tuple(items))
@@ -167,8 +167,8 @@ def _integers(index: Any, dims: tuple, at: int) -> tuple:
     if not (isinstance(index, np.ndarray) and index.dtype == np.bool_):
         return (index,)
     if dims[at:at + index.ndim] != index.shape:
-        raise InvalidArgumentError(f"index: a mask of shape {show(index.shape)} does not fit the dimensions from {at} on "
-                                   f"of an input of shape {show(dims)}")
+        raise InvalidArgumentError(f"index: a mask of shape {show(index.shape)} does not fit the dimensions from {at} "
+                                   f"on of an input of shape {show(dims)}")
     return index.nonzero()
 
 
@@ -179,8 +179,8 @@ def _checked(index: Any, n: int, d: int, dims: tuple) -> Any:
     if index.size:
         low, high = int(index.min()), int(index.max())
         if low < -n or high >= n:
-            raise OutOfRangeError(f"index: {low if low < -n else high} is not in [{-n}, {n}), dimension {d} of an input "
-                                  f"of shape {show(dims)}")
+            raise OutOfRangeError(f"index: {low if low < -n else high} is not in [{-n}, {n}), dimension {d} of an "
+                                  f"input of shape {show(dims)}")
     index = index.astype(np.int64 if n > 2**31 - 1 else np.int32)
     return np.where(index < 0, index + index.dtype.type(n), index)
 

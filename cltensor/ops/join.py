@@ -55,8 +55,8 @@ def _concat_infer(*values: Spec, axis: int) -> Spec:
             elif dims[d] is None:
                 dims[d] = n
             elif n not in (None, dims[d]):
-                raise InvalidArgumentError(f"concat: sizes of dimension {d} differ, {n} != {dims[d]}, and axis is {axis}: "
-                                           f"values[0] has shape {show(first.shape)}, values[{i}] has shape "
+                raise InvalidArgumentError(f"concat: sizes of dimension {d} differ, {n} != {dims[d]}, and axis is "
+                                           f"{axis}: values[0] has shape {show(first.shape)}, values[{i}] has shape "
                                            f"{show(v.shape)}")
     dims[at] = total
     return Spec(tuple(dims), first.dtype)

@@ -8,6 +8,8 @@ x[i] or over batches x[i:i + n] binds one plan. `strided_slice` and `place` take
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from cltensor.kernels.strided import copy_launch, fill_launch, number_type
 from cltensor.ops.array import identity, integers, reshape
 from cltensor.ops.join import concat
 
-__all__ = ["slice", "strided_slice", "reverse", "reverse_v2", "pad", "take_region"]
+__all__ = ["slice", "strided_slice", "reverse", "reverse_v2", "pad", "take_region", "take_element"]
 
 
 def _walk(region: Region, shape: tuple) -> tuple:
@@ -102,16 +104,38 @@ PLACE_AT = OpDef("place_at", ("values", "offset"), lambda x, at, step, size, sha
 def take_region(x: Any, key: tuple, what: str = "index") -> Any:
     """The region of `x` that `key` selects; `what` names the caller in error sentences."""
     x = convert(x)
-    dims = x.spec.shape
-    if dims is None or None in dims:
+    form = _form(x.spec.shape, key, what)
+    if form is None:
         return _by_key(x, key, what)
+    offset, attrs = form
+    return execute(TAKE_AT, (x, offset), attrs) if offset >= 0 else reshape(x, attrs)
+
+
+@lru_cache(maxsize=4096)
+def _form(dims: tuple | None, key: tuple, what: str) -> tuple | None:
+    """(offset, take_at's attributes) of a region; (-1, shape) when it is the whole; None where take_at cannot."""
+    if dims is None or None in dims:
+        return None
     region = resolve_key(what, dims, key)
     if any(h < 0 for h in region.step):
-        return _by_key(x, key, what)
+        return None
     if region.size == dims and all(h == 1 for h in region.step):
-        return reshape(x, region.shape)
-    offset, _ = _walk(region, dims)
-    return _take_at(x, offset, region.step, region.size, region.shape)
+        return -1, region.shape
+    return _walk(region, dims)[0], (("step", region.step), ("size", region.size), ("shape", region.shape))
+
+
+def take_element(x: Any, i: int) -> Any:
+    """x[i], as take_region gives it, for the loops that ask for one after the other."""
+    dims = x.spec.shape
+    if not dims or None in dims or not -dims[0] <= i < dims[0] or dims[0] == 1:
+        return take_region(x, (("at", i),))
+    inner, attrs = _element(dims)
+    return execute(TAKE_AT, (x, (i + dims[0] if i < 0 else i) * inner), attrs)
+
+
+@lru_cache(maxsize=1024)
+def _element(dims: tuple) -> tuple:
+    return prod(dims[1:]), (("step", (1,) * len(dims)), ("size", (1, *dims[1:])), ("shape", dims[1:]))
 
 
 def _by_key(x: Any, key: tuple, what: str) -> Any:
