@@ -1,0 +1,263 @@
+"""Optimizer: what all optimizers share; the formulas are in optimizers.py, their kernels in ops/update.py.
+
+A step launches one kernel per variable and waits for nothing: learning rates and powers of decay rates are
+numbers on the host, which travel with the launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cltensor.autodiff.tape import GradientTape
+from cltensor.base import nest
+from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.base.shapes import show
+from cltensor.core.dispatch import device_scope, execute, state
+from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.op import OpDef
+from cltensor.core.tensor import Tensor, convert, host_value
+from cltensor.core.trackable import Trackable
+from cltensor.ops.array import reshape
+from cltensor.ops.creation import full_like, ones
+from cltensor.ops.gather import unsorted_segment_sum
+from cltensor.ops.math import greater, where
+from cltensor.ops.variable import Variable
+
+__all__ = ["Optimizer", "number", "quietly"]
+
+
+class quietly:
+    """Context manager: nothing inside is recorded, as assigning has no gradient."""
+
+    def __enter__(self) -> None:
+        self._before, state.recorders = state.recorders, []
+
+    def __exit__(self, *exc: Any) -> None:
+        state.recorders = self._before
+
+
+def number(what: str, value: Any) -> Any:
+    """A hyperparameter now: a callable is called; a Python float where the host knows it, else a tensor.
+
+    Raises: InvalidArgumentError unless it is a scalar.
+    """
+    value = value() if callable(value) else value
+    if isinstance(value, (int, float)):
+        return float(value)
+    known = host_value(value)
+    shape = value.spec.shape if known is None else known.shape
+    if shape != ():
+        raise InvalidArgumentError(f"{what} must be a scalar, it has shape {show(shape)}")
+    if known is not None:
+        if known.dtype.kind not in "fiu":
+            raise DTypeError(f"{what} must be a number, it is {value!r:.60}")
+        return float(known)
+    return value
+
+
+class Optimizer(Trackable):
+    """Base class of optimizers: subclasses say which slots they keep and which rule updates a variable.
+
+    A subclass defines `_slot_start`, `_prepare()`, called once per step before the updates, and `_rule()`, the
+    row of ops/update.py and its numbers; see optimizers.py.
+
+    Args:
+        use_locking: unused, as updates of a variable are never concurrent.
+        name: of the optimizer.
+
+    Raises: InvalidArgumentError (a ValueError) for a missing name.
+    """
+
+    GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
+
+    _untracked: tuple = ("_hyper",)
+    _slot_start: dict = {}          # slot name -> value it starts from
+    _lazy_rows = False              # sparse gradients leave the other rows and their slots alone
+
+    def __init__(self, use_locking: bool, name: str):
+        if not name:
+            raise InvalidArgumentError("Optimizer: an optimizer must have a name, it is empty")
+        self._name = name
+        self._hyper: dict[str, Any] = {}
+        self._slots: dict[str, dict] = {}
+
+    # -- what a subclass says
+    def _prepare(self) -> None:
+        """Look up the numbers of this step."""
+
+    def _rule(self, variable: Variable) -> tuple[OpDef, tuple]:
+        """The row that updates the variable, and its numbers."""
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """After the updates of a step."""
+
+    def _value(self, name: str) -> Any:
+        return number(f"{self._name}: {name}", self._hyper[name])
+
+    # -- what users call
+    def get_name(self) -> str:
+        """The name given to the optimizer."""
+        return self._name
+
+    def minimize(self, loss: Callable, global_step: Any = None, var_list: Any = None, gate_gradients: int = 1,
+                 aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
+                 grad_loss: Any = None) -> None:
+        """`compute_gradients`, then `apply_gradients`.
+
+        Args:
+            loss: function without arguments that returns the loss.
+            global_step: variable to add 1 to.
+            var_list: variables to update; all trainable ones that `loss` reads unless given.
+
+        Raises: RuntimeError when loss is not callable; ValueError when no variable has a gradient.
+
+        Example:
+            >>> import cltensor as tf
+            >>> w = tf.Variable(1.)
+            >>> tf.train.GradientDescentOptimizer(0.25).minimize(lambda: w * w)
+            >>> w.numpy()
+            np.float32(0.5)
+        """
+        pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
+        return self.apply_gradients(pairs, global_step=global_step, name=name)
+
+    def compute_gradients(self, loss: Callable, var_list: Any = None, gate_gradients: int = 1,
+                          aggregation_method: Any = None, colocate_gradients_with_ops: bool = False,
+                          grad_loss: Any = None) -> list:
+        """Gradients of a loss.
+
+        Args:
+            loss: function without arguments that returns a tensor.
+            var_list: variables (any nest of them); all trainable ones that `loss` reads unless given.
+            grad_loss: weight of the loss, of its shape.
+
+        Returns: list of (gradient or None, variable).
+        Raises: RuntimeError when loss is not callable; InvalidArgumentError (a ValueError) when there is no
+            variable.
+        """
+        if not callable(loss):
+            raise RuntimeError(f"{self._name}.compute_gradients: when executing eagerly loss must be a function that "
+                               f"computes it, it is {loss!r:.60}")
+        with GradientTape() as tape:
+            if var_list is not None:
+                tape.watch(var_list)
+            value = loss()
+        variables = list(tape.watched_variables()) if var_list is None else nest.flatten(var_list)
+        if not variables:
+            raise InvalidArgumentError(f"{self._name}.compute_gradients: loss read no trainable variable")
+        return list(zip(tape.gradient(value, variables, output_gradients=grad_loss), variables))
+
+    def apply_gradients(self, grads_and_vars: Iterable, global_step: Any = None, name: str | None = None) -> None:
+        """Update variables by their gradients, one launch each; None gradients are skipped.
+
+        Args:
+            grads_and_vars: (gradient, variable) pairs; gradients are tensors of the variable's shape and dtype
+                or IndexedSlices.
+            global_step: variable to add 1 to.
+
+        Raises: InvalidArgumentError (a ValueError) without variables, without any gradient, for a variable named
+            twice, for another shape; DTypeError. Nothing is updated when the pairs themselves are wrong.
+        """
+        pairs = [self._pair(p) for p in grads_and_vars]
+        if not pairs:
+            raise InvalidArgumentError(f"{self._name}.apply_gradients: no variables were given")
+        seen: set = set()
+        for _, v in pairs:
+            if id(v) in seen:
+                raise InvalidArgumentError(f"{self._name}.apply_gradients: variable {v.name} is given twice; sum its "
+                                           "gradients")
+            seen.add(id(v))
+        given = [(g, v) for g, v in pairs if g is not None]
+        if not given:
+            raise InvalidArgumentError(f"{self._name}.apply_gradients: no gradient for any variable: "
+                                       f"{', '.join(v.name for _, v in pairs[:5])}{', ...' if pairs[5:] else ''}")
+        with quietly():
+            self._prepare()
+            for g, v in given:
+                with device_scope(v.placed_on):
+                    self._update(g, v)
+            self._finish()
+            if global_step is not None:
+                global_step.assign_add(1)
+
+    def _pair(self, pair: Any) -> tuple:
+        try:
+            g, v = pair
+        except (TypeError, ValueError):
+            raise InvalidArgumentError(f"{self._name}.apply_gradients: pairs (gradient, variable) are wanted, one is "
+                                       f"{pair!r:.60}") from None
+        if not isinstance(v, Variable):
+            raise DTypeError(f"{self._name}.apply_gradients: only variables can be updated, {v!r:.60} is a "
+                             f"{type(v).__name__}")
+        if g is not None and not isinstance(g, (Tensor, IndexedSlices)):
+            g = convert(g, v.dtype, op=f"{self._name}.apply_gradients")
+        if g is not None:
+            shape = g.dense_shape if isinstance(g, IndexedSlices) else g.spec.shape
+            if shape != v.spec.shape:
+                raise InvalidArgumentError(f"{self._name}.apply_gradients: the gradient of {v.name} has shape "
+                                           f"{show(shape)}, the variable {show(v.spec.shape)}")
+            if g.dtype is not v.dtype:
+                raise DTypeError(f"{self._name}.apply_gradients: the gradient of {v.name} has dtype {g.dtype.name}, the "
+                                 f"variable {v.dtype.name}; use cast")
+        return g, v
+
+    # -- one variable
+    def _update(self, gradient: Any, variable: Variable) -> None:
+        sparse = isinstance(gradient, IndexedSlices)
+        state_variables = [variable] + [self._slot(variable, name) for name in self._slot_start]
+        before = [v.as_tensor() for v in state_variables]
+        row, numbers = self._rule(variable)
+        after = execute(row, (*before, gradient.as_tensor() if sparse else gradient, *numbers))
+        after = after if isinstance(after, tuple) else (after,)
+        if sparse and self._lazy_rows and len(variable.spec.shape):
+            touched = _touched(gradient, variable)
+            after = tuple(where(touched, new, old) for new, old in zip(after, before))
+        for v, value in zip(state_variables, after):
+            v._put(value, row.name)
+        if variable.constraint is not None:
+            variable._put(variable.constraint(variable.as_tensor()), "constraint")
+
+    # -- slots
+    def _slot(self, variable: Variable, slot_name: str) -> Variable:
+        named = self._slots.get(slot_name)
+        if named is None:
+            named = self._slots[slot_name] = {}
+        slot = named.get(variable)
+        return self._make_slot(variable, slot_name) if slot is None else slot
+
+    def _make_slot(self, variable: Variable, slot_name: str) -> Variable:
+        with quietly(), device_scope(variable.placed_on):
+            value = full_like(variable, self._slot_start[slot_name])
+            slot = Variable(value, trainable=False, name=f"{variable.name[:-2]}/{self._name}/{slot_name}")
+        self._slots.setdefault(slot_name, {})[variable] = slot
+        self._deferred_slot(variable, slot_name, slot)
+        return slot
+
+    def get_slot(self, var: Variable, name: str) -> Variable | None:
+        """The slot variable of this name that belongs to `var`; None before the first step or for another name."""
+        return self._slots.get(name, {}).get(var)
+
+    def get_slot_names(self) -> list:
+        """Names of the slots that exist, sorted."""
+        return sorted(self._slots)
+
+    def variables(self) -> list:
+        """All state of the optimizer: what is not a slot first, then the slots."""
+        own = [v for v in self.__dict__.values() if isinstance(v, Variable)]
+        return own + [slot for name in self._slots for slot in self._slots[name].values()]
+
+    def _slot_items(self) -> Iterable:
+        return [(v, name, slot) for name, named in self._slots.items() for v, slot in named.items()]
+
+    def _create_slot_hook(self, variable: Any, slot_name: str) -> Any:
+        return self._make_slot(variable, slot_name) if slot_name in self._slot_start else None
+
+
+def _touched(gradient: IndexedSlices, variable: Variable) -> Tensor:
+    """Booleans of shape (rows, 1, ..., 1): which rows the slices name."""
+    shape = variable.spec.shape
+    counts = unsorted_segment_sum(ones(gradient.indices.spec.shape), gradient.indices, shape[0])
+    return reshape(greater(counts, 0.0), (shape[0],) + (1,) * (len(shape) - 1))
+
