@@ -19,7 +19,6 @@ import numpy as np
 from cltensor.base.dtypes import DType
 from cltensor.base.errors import DTypeError
 from cltensor.core.op import OpDef
-from cltensor.core.spec import Sig
 from cltensor.runtime import device as devices
 
 __all__ = ["execute", "state", "current_device", "device_scope", "SLOTS", "describe"]
@@ -53,6 +52,7 @@ _BOOL, _INT, _FLOAT = SlotSig("bool"), SlotSig("int"), SlotSig("float")
 # NumPy scalars that are subclasses of Python's, or come out of Python arithmetic, are weak like them
 SLOTS: dict[type, SlotSig] = {bool: _BOOL, np.bool_: _BOOL, int: _INT, float: _FLOAT, np.float64: _FLOAT,
                               np.float32: _FLOAT, np.int64: _INT, np.int32: _INT}
+_readers: set = set()          # classes with a cheap as_tensor(): variables
 _Tensor: Any = None
 _convert: Callable
 _bind: Callable
@@ -63,6 +63,11 @@ def install_tensor(tensor: type, convert: Callable, _dtypes: tuple) -> None:
     """core/tensor.py tells the gate what a tensor is."""
     global _Tensor, _convert
     _Tensor, _convert = tensor, convert
+
+
+def install_reader(cls: type) -> None:
+    """Name a class whose instances become tensors by `as_tensor()`."""
+    _readers.add(cls)
 
 
 def install_eager(bind: Callable) -> None:
@@ -88,6 +93,8 @@ def execute(op: OpDef, inputs: tuple, attrs: tuple = ()) -> Any:
             key.append(x.sig)
         elif slots and kind in SLOTS:
             key.append(SLOTS[kind])
+        elif kind in _readers:          # a variable: read it, and look again
+            return execute(op, tuple([x.as_tensor() if type(x) in _readers else x for x in inputs]), attrs)
         else:
             inputs, key = prepare(op, inputs, attrs)
             break
@@ -196,7 +203,3 @@ class device_scope:
 
     def __exit__(self, *exc: Any) -> None:
         state.device = self._before.pop()
-
-
-def is_sig(x: Any) -> bool:
-    return isinstance(x, Sig)

@@ -245,6 +245,9 @@ class Variable(Leaf):
     __hash__ = object.__hash__
 
 
+dispatch.install_reader(Variable)
+
+
 def assign(ref: Variable, value: Any, validate_shape: bool = True, use_locking: bool | None = None,
            name: str | None = None) -> Variable:
     """`ref.assign(value)`."""

