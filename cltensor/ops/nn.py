@@ -133,7 +133,7 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
 
     Example:
         >>> import cltensor as tf
-        >>> tf.nn.l2_normalize([3., 4.]).numpy().round(2).tolist()
+        >>> [round(v, 4) for v in tf.nn.l2_normalize([3., 4.]).numpy().tolist()]
         [0.6, 0.8]
     """
     x = convert(x)
@@ -184,16 +184,16 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
     """
     if data_format not in (None, "NHWC", "NCHW"):
         raise InvalidArgumentError(f"bias_add: data_format must be 'NHWC' or 'NCHW', it is {data_format!r}")
-    value = convert(value)
-    bias = convert(bias, None if hasattr(type(bias), "dtype") else value.dtype)
-    shape, own = value.spec.shape, bias.spec.shape
+    tensor: Any = convert(value)
+    bias = convert(bias, None if hasattr(type(bias), "dtype") else tensor.dtype)
+    shape, own = tensor.spec.shape, bias.spec.shape
     if shape is None or own is None:
-        return value + bias
+        return tensor + bias
     at = 1 if data_format == "NCHW" else len(shape) - 1
     if len(shape) < 2 or len(own) != 1 or (own[0] != shape[at] and None not in (own[0], shape[at])):
         raise InvalidArgumentError("bias_add: bias must be a vector with one entry per channel: value has shape "
                                    f"{show(shape)}, bias has shape {show(own)}, data_format is {data_format or 'NHWC'}")
-    return value + (bias if at == len(shape) - 1 else reshape(bias, (-1,) + (1,) * (len(shape) - 2)))
+    return tensor + (bias if at == len(shape) - 1 else reshape(bias, (-1,) + (1,) * (len(shape) - 2)))
 
 
 def embedding_lookup(params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None,
