@@ -28,7 +28,7 @@ class Product(NamedTuple):
     """C[g] = op(A[g]) @ op(B[g]): dtype, sizes of one matrix, flags, and the batch as merged dimensions.
 
     `dims` are the batch sizes, `step_a`, `step_b` how many matrices of A and B a step along each moves
-    (0 where it broadcasts), `count_a`, `count_b` the number of stored matrices.
+    (0 where it broadcasts), `groups` the number of products, `count_a`, `count_b` the number of stored matrices.
     """
 
     dtype: DType
@@ -40,7 +40,7 @@ class Product(NamedTuple):
     dims: tuple
     step_a: tuple
     step_b: tuple
-    count: int
+    groups: int
     count_a: int
     count_b: int
 
@@ -106,9 +106,9 @@ def _bias(epilogue: str) -> tuple:
 
 
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
-          epilogue: str = "", width: int = 0) -> Launch:
+          epilogue: str = "") -> Launch:
     return launch("matmul_cpu", kernel, args, groups, dtype=p.dtype.name, form=form, v=_lanes(p.dtype),
-                  mr=tune["mr"], nv=tune["nv"], width=width, epilogue=epilogue)
+                  mr=tune["mr"], nv=tune["nv"], strip=tune["strip"], dots=tune["dots"], epilogue=epilogue)
 
 
 def _edge(p: Product, tune: dict, epilogue: str, small: bool) -> Plan:
@@ -119,18 +119,19 @@ def _edge(p: Product, tune: dict, epilogue: str, small: bool) -> Plan:
     columns = _up(p.n, v)
     if bn != 1 and not small:
         bk, bn, last = columns * v, 1, p.k * columns * v
-        first = (_form("edge", "turn", p, tune, (WORK(0), IN(1), *_sizes(p.n, p.k, bk)), (bk, p.count_b)),)
+        first = (_form("edge", "turn", p, tune, (WORK(0), IN(1), *_sizes(p.n, p.k, bk)), (bk, p.count_b),
+                       epilogue),)
         b, work = WORK(0), (p.count_b * last * p.dtype.size,)
     tiles = _up(p.m, mr)
-    per = mr * _up(tiles, max(1, 64 // (columns * p.count)))
+    per = mr * _up(tiles, max(1, 64 // (columns * p.groups)))
     args = (OUT(), IN(0), b, p.table, *_sizes(p.m, p.n, p.k, am, ak, bk, bn, last, per), *_bias(epilogue))
-    main = _form("edge", "edge", p, tune, args, (_up(p.m, per), columns, p.count), epilogue)
+    main = _form("edge", "edge", p, tune, args, (_up(p.m, per), columns, p.groups), epilogue)
     return Plan((*first, main), work)
 
 
 def _direct(p: Product, tune: dict, epilogue: str) -> Plan:
     args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k, *p.a_strides), *_bias(epilogue))
-    groups = (_up(p.m, tune["mr"]), _up(p.n, tune["nv"] * _lanes(p.dtype)), p.count)
+    groups = (_up(p.m, tune["mr"]), _up(p.n, tune["nv"] * _lanes(p.dtype)), p.groups)
     return Plan((_form("direct", "direct", p, tune, args, groups, epilogue),))
 
 
@@ -138,7 +139,7 @@ def _packed(p: Product, tune: dict, epilogue: str) -> Plan:
     mr, nr = tune["mr"], tune["nv"] * _lanes(p.dtype)
     pm, pn = _up(p.m, mr), _up(p.n, nr)
     tall, wide = max(1, tune["block_rows"] // mr), max(1, tune["block_columns"] // nr)
-    while _up(pm, tall) * _up(pn, wide) * p.count < tune["least_groups"] and (tall > 1 or wide > 1):
+    while _up(pm, tall) * _up(pn, wide) * p.groups < tune["least_groups"] and (tall > 1 or wide > 1):
         if wide == 1 or (tall > 1 and tall * mr >= wide * nr):
             tall = _up(tall, 2)
         else:
@@ -153,7 +154,7 @@ def _packed(p: Product, tune: dict, epilogue: str) -> Plan:
               (pn, p.count_b), epilogue),
         _form("packed", "packed", p, tune,
               (OUT(), WORK(0), WORK(1), p.table, *_sizes(p.m, p.n, p.k, tall, wide, kc), *_bias(epilogue)),
-              (_up(pm, tall), _up(pn, wide), p.count), epilogue),
+              (_up(pm, tall), _up(pn, wide), p.groups), epilogue),
     ), (p.count_a * pm * mr * p.k * cell, p.count_b * pn * nr * p.k * cell))
 
 
@@ -170,37 +171,36 @@ def _vector(p: Product, tune: dict) -> Plan | None:
 
 
 def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple) -> Plan | None:
-    v, total, rows = _lanes(p.dtype), p.count * p.m * p.n, p.count * p.m
+    v, total, rows = _lanes(p.dtype), p.groups * p.m * p.n, p.groups * p.m
     (am, ak), (bk, bn) = p.a_strides, p.b_strides
     if bn == 1 and p.n >= v * tune["strip"] and (p.m == 1 or c_strides == (p.n, 1)):
-        kernel, width, blocks = "strip", tune["strip"], _up(p.n, v * tune["strip"])
+        kernel, blocks = "strip", _up(p.n, v * tune["strip"])
         shape = (p.m, p.n, p.k, am, ak)
         tail: tuple = ()
     elif ak == 1 and bk == 1:
-        kernel, width = "dots", tune["dots"]
-        per = width * _up(_up(p.n, width), max(1, 32 // rows))
+        kernel = "dots"
+        per = tune["dots"] * _up(_up(p.n, tune["dots"]), max(1, 32 // rows))
         blocks, shape, tail = _up(p.n, per), (p.m, p.n, p.k, am, bn, *c_strides), (per,)
     else:
         return None
     # Parts along k give few columns enough groups; float16 parts would round between, so there is one.
     parts = 1 if p.dtype.name == "float16" else min(_up(p.k, tune["split_k"]),
-                                                     _up(tune["least_groups"], blocks * rows))
+                                                     _up(tune["vector_groups"], blocks * rows))
     deep = _up(_up(p.k, parts), v) * v
     parts = _up(p.k, deep)
     out = OUT() if parts == 1 else WORK(0)
     main = _form("vector", kernel, p, tune, (out, a, b, p.table, *_sizes(*shape, deep, total, *tail)),
-                 (blocks, parts, rows), width=width)
+                 (blocks, parts, rows))
     if parts == 1:
         return Plan((main,))
     per = max(v, _up(_up(total, 16), v) * v)
-    fold = _form("vector", "fold", p, tune, (OUT(), WORK(0), *_sizes(parts, total, per)), (_up(total, per),),
-                 width=width)
+    fold = _form("vector", "fold", p, tune, (OUT(), WORK(0), *_sizes(parts, total, per)), (_up(total, per),))
     return Plan((main, fold), (parts * total * p.dtype.size,))
 
 
 def _tiles(p: Product, tune: dict, epilogue: str) -> Plan:
     side, tile = tune["side"], tune["side"] * tune["each"]
     args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides), *_bias(epilogue))
-    return Plan((launch("matmul_gpu", "tiles", args, (_up(p.n, tile) * side * side, _up(p.m, tile), p.count),
+    return Plan((launch("matmul_gpu", "tiles", args, (_up(p.n, tile) * side * side, _up(p.m, tile), p.groups),
                         (side * side, 1, 1), dtype=p.dtype.name, v=1, epilogue=epilogue, side=side,
                         each=tune["each"], depth=tune["depth"]),))

@@ -17,7 +17,8 @@
 ## dtype   float16 (stored half, computed float), float32, float64, int32, int64
 ## v       lanes of a vector: 16, for 64-bit types 8
 ## mr, nv  register tile: mr rows x nv vectors
-## width   vectors across a strip, columns at once in dots ("vector" only; 0 elsewhere)
+## strip   vectors across a strip ("vector")
+## dots    columns handled at once in dots ("vector")
 ## epilogue  see matmul_parts; its bias pointer is a last argument of edge, direct and packed
 <%include file="matmul_parts.cl.mako"/>
 <%
@@ -285,7 +286,7 @@ SOLO __kernel void packed(__global T *restrict c, __global const X *restrict a, 
     }
 }
 % elif form == "vector":
-<% w = range(width) %>\
+<% w = range(strip) %>\
 // Row r of C over a strip of columns and a part of k. Groups: strip (the last shifted back), part of `deep`
 // steps, matrix * m + row. Parts lie `total` elements apart in c.
 SOLO __kernel void strip(__global T *restrict c, __global const T *restrict a, __global const T *restrict b,
@@ -295,7 +296,7 @@ SOLO __kernel void strip(__global T *restrict c, __global const T *restrict a, _
     size_t ia, ib;
     const size_t row = get_group_id(2);
     matrices_of(row / m, table, &ia, &ib);
-    const size_t c0 = min(get_group_id(0) * ${width * v}, (size_t)n - ${width * v});
+    const size_t c0 = min(get_group_id(0) * ${strip * v}, (size_t)n - ${strip * v});
     const size_t p0 = get_group_id(1) * deep, p1 = min(p0 + (size_t)deep, (size_t)k);
     a += ia * m * k + (row % m) * am;
     b += ib * k * n + p0 * n + c0;
@@ -309,6 +310,8 @@ SOLO __kernel void strip(__global T *restrict c, __global const T *restrict a, _
 }
 
 <%
+    w = range(dots)
+
     def halves(name):
         """The sum of a vector's lanes as a tree of halves: one order everywhere."""
         parts, lanes = name, v
@@ -333,7 +336,7 @@ SOLO __kernel void dots(__global T *restrict c, __global const T *restrict a, __
     a += ia * m * k + (row % m) * am;
     b += ib * k * n;
     c += get_group_id(1) * total + (row / m) * m * n + (row % m) * cm;
-    for (size_t j = get_group_id(0) * (size_t)per; j < j1; j += ${width}) {
+    for (size_t j = get_group_id(0) * (size_t)per; j < j1; j += ${dots}) {
 % for q in w:
         __global const T *b${q} = b + min(j + ${q}, j1 - 1) * bn;
         XV s${q} = (XV)(0);
