@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from cltensor.autodiff.backprop import Record
 from cltensor.base import nest
@@ -57,8 +58,8 @@ class CustomRecord(Record):
         if self.variables:
             answer, by_variable = self.grad_fn(*gradients, variables=self.variables)
             if len(by_variable) != len(self.variables):
-                raise InvalidArgumentError(f"custom_gradient: {self.name} read {len(self.variables)} variables, its grad_fn "
-                                           f"returned {len(by_variable)} gradients for them")
+                raise InvalidArgumentError(f"custom_gradient: {self.name} read {len(self.variables)} variables, its "
+                                           f"grad_fn returned {len(by_variable)} gradients for them")
         else:
             answer, by_variable = self.grad_fn(*gradients), []
         flat = list(answer) if isinstance(answer, (list, tuple)) else [answer]

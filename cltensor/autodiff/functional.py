@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from cltensor.autodiff.tape import GradientTape
 from cltensor.base import nest
@@ -82,8 +83,8 @@ def value_and_gradients_function(f: Callable, params: Any = None) -> Callable:
             tape.watch([t for i in chosen for t in nest.flatten(arguments[i])])
             value = f(*arguments)
         if value is None:
-            raise InvalidArgumentError(f"gradients_function: {getattr(f, '__name__', f)} returned None, it must return a "
-                                       "tensor to differentiate")
+            raise InvalidArgumentError(f"gradients_function: {getattr(f, '__name__', f)} returned None, it must "
+                                       "return a tensor to differentiate")
         value = nest.map_structure(lambda v: v if isinstance(v, (Tensor, Variable)) else convert(v), value)
         sources = [arguments[i] for i in chosen]
         return value, tape.gradient(value, sources, output_gradients=dy)

@@ -6,8 +6,9 @@ and NumPy calls inside leave it alone. Tapes nest; an outer one records the inne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, zeros
 from cltensor.base import nest

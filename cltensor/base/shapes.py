@@ -5,8 +5,9 @@ Raises everywhere: InvalidArgumentError with the op's name, the rule and both va
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
-from typing import Any, Iterator
+from typing import Any
 
 from cltensor.base.errors import InvalidArgumentError
 
@@ -168,6 +169,7 @@ class TensorShape:
     """
 
     __slots__ = ("_dims",)
+    _dims: tuple | None
 
     def __init__(self, dims: Any = None):
         if isinstance(dims, TensorShape):

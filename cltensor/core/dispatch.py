@@ -12,7 +12,8 @@ graph pushes itself on the thread's state.
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

@@ -38,8 +38,8 @@ def disable_eager_execution() -> None:
         part of this version.
     """
     if _pinned:
-        raise FailedPreconditionError("disable_eager_execution: enable_eager_execution() was called, and eager execution "
-                                      "cannot be turned off; start a new Python session")
+        raise FailedPreconditionError("disable_eager_execution: enable_eager_execution() was called, and eager "
+                                      "execution cannot be turned off; start a new Python session")
     raise UnimplementedError("disable_eager_execution: this version executes eagerly only")
 
 
@@ -74,7 +74,8 @@ def device(device_name_or_function: Any) -> device_scope:
     if name is None or isinstance(name, devices.Device):
         return device_scope(name)
     if not isinstance(name, str):
-        raise InvalidArgumentError(f"device: {name!r} is a {type(name).__name__}, a device name is a string like 'gpu:0'")
+        raise InvalidArgumentError(f"device: {name!r} is a {type(name).__name__}, a device name is a string like "
+                                   "'gpu:0'")
     return device_scope(devices.find(name))
 
 

@@ -8,7 +8,8 @@ the caller until everything is enqueued, after which the in-order queue makes re
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

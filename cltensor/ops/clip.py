@@ -23,8 +23,8 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
 
     Example:
         >>> import cltensor as tf
-        >>> tf.clip_by_norm([3., 4.], 1.).numpy().round(4).tolist()
-        [0.6, 0.8]
+        >>> tf.clip_by_norm([3., 4.], 2.5).numpy().tolist()
+        [1.5, 2.0]
     """
     t = convert(t, op="clip_by_norm")
     norm = functions.sqrt(reduce_sum(math.square(t), axes, keepdims=True))

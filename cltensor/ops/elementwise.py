@@ -8,7 +8,8 @@ kernels/expression.py, gradient rules in core/op.py.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from cltensor.base import shapes
 from cltensor.base.dtypes import DType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from cltensor.base.dtypes import DType, as_dtype, bool_, float32, float64
@@ -14,6 +15,13 @@ from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert
 from cltensor.ops.elementwise import ANY, BOOL, NUMBER, elementwise
 
+# rows below name each other in their gradients before they are defined
+negative: Callable[..., Any]
+sign: Callable[..., Any]
+less: Callable[..., Any]
+less_equal: Callable[..., Any]
+greater: Callable[..., Any]
+greater_equal: Callable[..., Any]
 _ONE, _ZERO = "(($T)(K(1)))", "(($T)(K(0)))"
 
 
@@ -163,7 +171,8 @@ bitwise_xor = elementwise("bitwise_xor", "x0 ^ x1", kinds=("int",), doc="Bits se
 invert = elementwise("invert", "~x0", kinds=("int",), doc="All bits flipped.")
 is_nan = elementwise("is_nan", "BOOL(isnan(x0))", result=bool_, doc="True where x is nan.")
 is_inf = elementwise("is_inf", "BOOL(isinf(x0))", result=bool_, doc="True where x is infinite.")
-is_finite = elementwise("is_finite", "BOOL(isfinite(x0))", result=bool_, doc="True where x is neither nan nor infinite.")
+is_finite = elementwise("is_finite", "BOOL(isfinite(x0))", result=bool_,
+                        doc="True where x is neither nan nor infinite.")
 
 _WHERE = OpDef("where", ("condition", "x", "y"), lambda c, x, y: _where_spec(c, x, y), slots=True, types="bTT",
                expr="select(x2, x1, convert_$I(x0) != (($I)(0)))", doc="Choose per element.",

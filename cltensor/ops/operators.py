@@ -5,7 +5,8 @@ The two classes stay free of ops, so that they can lie below them.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -111,12 +112,12 @@ def install() -> None:
             "__invert__": lambda self: math.logical_not(self) if self.dtype.is_bool else math.invert(self),
             "__eq__": _equal(math.equal, False), "__ne__": _equal(math.not_equal, True),
             "__getitem__": index.getitem, "__iter__": _iterate, "__contains__": _contains,
-            "gpu": _gpu, "cpu": _cpu,
+            "gpu": _gpu, "cpu": _cpu, "__hash__": object.__hash__,      # defining __eq__ would drop it
         }
+        if cls is Tensor:
+            methods["__setitem__"] = _no_item_assignment
         for name, method in methods.items():
             setattr(cls, name, method)
-        setattr(cls, "__hash__", object.__hash__)
-    setattr(Tensor, "__setitem__", _no_item_assignment)
     for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("floordiv", "//"), ("mod", "%"),
                        ("pow", "**"), ("matmul", "@")):
         setattr(Variable, f"__i{name}__", _in_place(sign))

@@ -184,8 +184,8 @@ class Variable(Leaf):
             raise DTypeError(f"{what}: the value has dtype {t.dtype.name}, the variable {self.name} has "
                              f"{self.dtype.name}; use cast")
         if t.spec.shape != mine.spec.shape:
-            raise InvalidArgumentError(f"{what}: the value has shape {show(t.spec.shape)}, the variable {self.name} has "
-                                       f"{show(mine.spec.shape)}")
+            raise InvalidArgumentError(f"{what}: the value has shape {show(t.spec.shape)}, the variable {self.name} "
+                                       f"has {show(mine.spec.shape)}")
         self._value = self._relabel(t, mine.device)
         return self
 
