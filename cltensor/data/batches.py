@@ -109,5 +109,6 @@ def _padded(arrays: list, shape: TensorShape, value: Any) -> np.ndarray:
     filler = 0 if value is None else np.asarray(el.host_leaf(el.as_leaf(value, "padded_batch")))
     out = np.full((len(arrays), *full), filler, arrays[0].dtype)
     for i, a in enumerate(arrays):
-        out[(i, *(slice(n) for n in a.shape))] = a
+        room: Any = (i,) + tuple(slice(n) for n in a.shape)
+        out[room] = a
     return out

@@ -127,7 +127,7 @@ def stack_leaves(leaves: list, op: str) -> Any:
                                    + " and ".join(show(s) for s in sorted(shapes)[:2]))
     if any(isinstance(v, Tensor) and v.host is None for v in leaves):
         return stack(leaves)
-    arrays = [v.host if isinstance(v, Tensor) else v for v in leaves]
+    arrays: list[Any] = [v.host if isinstance(v, Tensor) else v for v in leaves]
     if isinstance(arrays[0], bytes) or (isinstance(arrays[0], np.ndarray) and arrays[0].dtype == object):
         out = np.empty((len(arrays), *shapes.pop()), object)
         for i, text in enumerate(arrays):
