@@ -43,12 +43,11 @@ def combine(op: str, dtype: Any, v: int, a: str, b: str) -> str:
 
 
 def better(op: str, dtype: Any, a: str, b: str) -> str:
-    """Mask: b replaces a as the extreme value; the first NaN beats everything, as in NumPy."""
+    """Mask, or 0 / 1 for scalars: b replaces a as the extreme value; the first NaN beats everything, as in NumPy."""
     d = as_dtype(dtype)
-    sign = ">" if op == "max" else "<"
     if not d.is_floating:
-        return f"({b} {sign} {a})"
-    return f"(({b} {sign} {a}) | (({b} != {b}) & ({a} == {a})))"
+        return f"({b} {'>' if op == 'max' else '<'} {a})"
+    return f"(!({b} {'<=' if op == 'max' else '>='} {a}) & ({a} == {a}))"
 
 
 def identity(op: str, dtype: Any) -> str:

@@ -72,6 +72,32 @@ inline ${T} along(__global const ${dt(src).cl} *p, const size_t len, ${M} *best)
     }
     v = ${LOAD(16, "p")};
     size_t i = 16;
+    if (len >= 256) {       // four vectors at a time, so that compares need not wait for each other
+% for k in range(1, 4):
+        ${T16} v${k} = ${LOAD(16, f"p + {16 * k}")};
+        ${M16} j${k} = j;
+% endfor
+        for (i = 64; i + 64 <= len; i += 64) {
+            at += (${M16})(64);
+% for k in range(4):
+            {
+                const ${T16} w = ${LOAD(16, f"p + i + {16 * k}")};
+                const ${M16} m = ${B(f"v{k or ''}", "w")};
+                v${k or ""} = select(v${k or ""}, w, m);
+                j${k or ""} = select(j${k or ""}, at, m);
+            }
+% endfor
+        }
+% for k in range(1, 4):
+        {
+            j${k} += (${M16})(${16 * k});
+            const ${M16} m = ${wins("v", f"v{k}", "j", f"j{k}")};
+            v = select(v, v${k}, m);
+            j = select(j, j${k}, m);
+        }
+% endfor
+        at += (${M16})(48);
+    }
     for (; i + 16 <= len; i += 16) {
         at += (${M16})(16);
         const ${T16} w = ${LOAD(16, "p + i")};

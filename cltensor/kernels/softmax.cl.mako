@@ -24,7 +24,7 @@
 ##   dtype     of x, y, g and the result; float16 is computed in float
 ##   label     dtype of the labels, int32 or int64 (kinds sparse, sparse_grad), else ""
 <%!
-from cltensor.kernels.accumulate import accumulator, combine, load_acc, store_acc, LANES
+from cltensor.kernels.accumulate import accumulator, load_acc, store_acc, LANES
 %>
 <%
 A = accumulator(dtype)
@@ -38,7 +38,8 @@ if dense: params += f", __global const {S} *y"
 if grad: params += f", __global const {S} *g"
 def LOAD(v, p): return load_acc(dtype, v, "0", p)
 def STORE(v, value, p): return store_acc(dtype, v, value, "0", p)
-def bigger(v, a, b): return combine("max", A, v, a, b)
+## a NaN need not survive the maximum, the sum of exponentials has it in any case
+def bigger(v, a, b): return f"fmax({a}, {b})"
 fresh_zero = f"select(({T16})(0), %s, fresh)"
 ## half storage rounds, so the first pass's exp() is not kept there but taken again
 keep = kind == "softmax" and dt(dtype).name != "float16"
@@ -97,8 +98,7 @@ SOLO __kernel void rows(${params}, const ulong rows, const ulong C, const ulong 
             v1 = big16(v1, ${LOAD(16, "p + i + 16")});
         }
         for (; i < body; i += 16) v0 = big16(v0, ${LOAD(16, "p + i")});
-        const ${T16} end16 = ${LOAD(16, "p + tail")};
-        const ${T} m = tree_max(big16(big16(v0, v1), end16));
+        const ${T} m = tree_max(big16(big16(v0, v1), ${LOAD(16, "p + tail")}));
         ${T16} s0 = (${T16})(0);
 % if dense:
         ${T16} y0 = (${T16})(0), d0 = (${T16})(0);
@@ -115,8 +115,10 @@ SOLO __kernel void rows(${params}, const ulong rows, const ulong C, const ulong 
             d0 += w * z;
 % endif
         }
-        const ${T16} ztail = end16 - m, etail = exp(ztail);
+        ${T16} etail = (${T16})(0);
         if (left) {
+            const ${T16} ztail = ${LOAD(16, "p + tail")} - m;
+            etail = exp(ztail);
             s0 += ${fresh_zero % "etail"};
 % if dense:
             const ${T16} w = ${LOAD(16, "y + r * C + tail")};
@@ -157,7 +159,8 @@ SOLO __kernel void rows(${params}, const ulong rows, const ulong C, const ulong 
             ${STORE(16, "o", "q + i")};
         }
         if (left) {
-            const ${T16} o = ${result("end16", "tail")};
+            const ${T16} v = ${LOAD(16, "p + tail")};
+            const ${T16} o = ${result("v", "tail")};
             ${STORE(16, "o", "q + tail")};
         }
 % endif
