@@ -153,7 +153,7 @@ piecewise_constant_decay = piecewise_constant
 
 def polynomial_decay(learning_rate: Any, global_step: Any, decay_steps: Any, end_learning_rate: Any = 0.0001,
                      power: Any = 1.0, cycle: bool = False, name: str | None = None) -> Schedule:
-    """From learning_rate to end_learning_rate within decay_steps: (start - end) * (1 - step / decay_steps) ** power + end.
+    """From learning_rate to end_learning_rate: (start - end) * (1 - step / decay_steps) ** power + end.
 
     With `cycle`, decay_steps grows to the next of its multiples whenever it is passed; else the end is kept.
 

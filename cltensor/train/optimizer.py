@@ -199,8 +199,8 @@ class Optimizer(Trackable):
                 raise InvalidArgumentError(f"{self._name}.apply_gradients: the gradient of {v.name} has shape "
                                            f"{show(shape)}, the variable {show(v.spec.shape)}")
             if g.dtype is not v.dtype:
-                raise DTypeError(f"{self._name}.apply_gradients: the gradient of {v.name} has dtype {g.dtype.name}, the "
-                                 f"variable {v.dtype.name}; use cast")
+                raise DTypeError(f"{self._name}.apply_gradients: the gradient of {v.name} has dtype {g.dtype.name}, "
+                                 f"the variable {v.dtype.name}; use cast")
         return g, v
 
     # -- one variable

@@ -276,7 +276,8 @@ class FtrlOptimizer(_Numbers):
                                    l2_regularization_strength >= 0)):
             if not fits:
                 rule = {"learning_rate_power": "at most 0", "initial_accumulator_value": "positive"}
-                raise InvalidArgumentError(f"FtrlOptimizer: {what} must be {rule.get(what, 'at least 0')}, it is {value}")
+                raise InvalidArgumentError(f"FtrlOptimizer: {what} must be {rule.get(what, 'at least 0')}, it is "
+                                           f"{value}")
         super().__init__(use_locking, name, learning_rate=learning_rate)
         self._slot_start = {"accum": float(initial_accumulator_value), "linear": 0.0}
         self._numbers = (float(l1_regularization_strength), 2.0 * l2_regularization_strength,
