@@ -40,7 +40,7 @@ void locate(${N} at, int outer, __global const long *dims, long *from, long *to)
 <%def name="walk(body)">
     const ulong columns = columns_, length = length_, segments = segments_, segment = segment_;
     const ulong group = get_group_id(0), groups = get_num_groups(0);
-    const ulong share = units_ / groups, more = units_ % groups;
+    const ulong share = units_ / groups, more = units_ - share * groups;
     const ulong first = group * share + min(group, more);
     const ulong last = first + share + (group < more ? 1 : 0);
     if (first >= last)

@@ -41,7 +41,7 @@ __kernel ${group} void gather(__global ${T} *out, __global const ${T} *in, __glo
 {
 % if schedule == "cpu":
     const ulong g = get_group_id(0), groups = get_num_groups(0);
-    const ulong share = units / groups, more = units % groups;
+    const ulong share = units / groups, more = units - share * groups;
     const ulong first = g * share + min(g, more), last = first + share + (g < more ? 1 : 0);
     ulong row = first / segments, s = first - row * segments;
     ulong o = row / picks, q = row - o * picks;

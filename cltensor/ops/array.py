@@ -5,9 +5,7 @@ Example of how a view differs from a copy: `reshape(x, [-1])` costs no launch, `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from cltensor.base.shapes import TensorShape, show
 from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
-from cltensor.core.tensor import Tensor, convert, static_value
+from cltensor.core.tensor import convert, static_value
 from cltensor.kernels.plan import IN, OUT, Plan
 from cltensor.kernels.strided import copy_launch
 
@@ -306,12 +304,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Any:
     if len(times) != len(dims):
         raise InvalidArgumentError(f"tile: multiples has {len(times)} entries, input has rank {len(dims)}: "
                                    f"multiples {times}, shape {show(dims)}")
-    apart: Sequence = [v for d in dims for v in (1, d)]
-    repeated: Sequence = [v for m, d in zip(times, dims) for v in (m, d)]
-    spread = broadcast_to(reshape(input, tuple(apart)), tuple(repeated))
+    apart = tuple(v for d in dims for v in (1, d))
+    repeated = tuple(v for m, d in zip(times, dims) for v in (m, d))
+    spread = broadcast_to(reshape(input, apart), repeated)
     return reshape(spread, tuple(m * d for m, d in zip(times, dims)))
-
-
-def element_count(x: Tensor) -> int:
-    """Number of elements of a tensor whose shape is known."""
-    return prod(_shape_of(x.spec, "size"))

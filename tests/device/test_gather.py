@@ -39,6 +39,7 @@ def test_gather(dtype, index):
                 assert np.array_equal(gather.gather(x, far(i), axis=axis).numpy(), expected)
 
 
+@pytest.mark.oclgrind
 def test_gather_nd_and_scatter_nd():
     rng = np.random.default_rng(1)
     x = rows(rng, (4, 5, 17))
@@ -84,6 +85,7 @@ def test_sums_keep_the_order_of_the_indices():
     assert half.numpy()[0].tolist() == [3000, 3000]        # 2048 + 1 is lost when sums are kept in float16
 
 
+@pytest.mark.oclgrind
 def test_segment_sum():
     got = gather.segment_sum([[1., 2.], [3., 4.], [5., 6.]], [0, 0, 2])
     assert got.numpy().tolist() == [[4, 6], [0, 0], [5, 6]]
@@ -173,6 +175,7 @@ def test_bad_indices():
         gather.gather(creation.zeros([0, 2]), far([0]))
 
 
+@pytest.mark.oclgrind
 def test_bad_indices_on_the_device():
     """The kernel clamps and reports; the error comes with the next read, and only once."""
     x = creation.ones([3, 2])
@@ -187,6 +190,7 @@ def test_bad_indices_on_the_device():
     assert gather.unsorted_segment_sum(x, far([0, 9, -3]), 2).numpy().tolist() == [[1, 1], [0, 0]]
 
 
+@pytest.mark.oclgrind
 def test_one_hot():
     for index in (np.int32, np.int64, np.uint8):
         for shape in ((), (4,), (2, 3)):

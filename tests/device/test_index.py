@@ -84,6 +84,7 @@ def test_array_keys(seed):
         done += 1
 
 
+@pytest.mark.oclgrind
 def test_masks_and_tensors():
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     t = constant(x)
@@ -99,6 +100,7 @@ def test_masks_and_tensors():
     assert float(t[np.int64(1), np.array(2), np.uint8(3)]) == 23
 
 
+@pytest.mark.oclgrind
 def test_indices_on_the_device():
     """Index tensors without a host copy: negative ones wrap in the kernel, several go through gather_nd."""
     x = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
