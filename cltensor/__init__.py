@@ -7,7 +7,7 @@ This is the table of contents: it re-exports, and defines nothing.
 """
 
 from cltensor import (
-    contrib, data, errors, keras, linalg, math, nn, random, summary, train,
+    contrib, data, errors, initializers, keras, linalg, losses, math, metrics, nn, random, summary, train,
 )
 from cltensor.ops import operators as _operators
 from cltensor.autodiff.custom import custom_gradient
@@ -22,6 +22,10 @@ from cltensor.core.mode import (
     device, disable_eager_execution, enable_eager_execution, executing_eagerly,
 )
 from cltensor.core.tensor import Tensor, constant
+from cltensor.initializers import (
+    glorot_uniform_initializer, orthogonal_initializer, random_uniform_initializer,
+    truncated_normal_initializer, zeros_initializer,
+)
 from cltensor.ops.array import (
     broadcast_to, expand_dims, identity, matrix_transpose, reshape, squeeze, stop_gradient, tile,
     transpose,
@@ -64,6 +68,8 @@ from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
 from cltensor.runtime.device import memory_stats, set_soft_device_placement
+from cltensor.runtime.queue import no_host_reads
+from cltensor.train.global_step import reset_global_step as reset_default_graph
 
 __version__ = "0.1.0"
 _operators.install()
@@ -78,20 +84,22 @@ __all__ = [
     "decode_raw", "device", "disable_eager_execution", "div", "divide", "double",
     "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly", "exp",
     "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor", "floordiv",
-    "floormod", "gather", "gather_nd", "global_norm", "greater", "greater_equal", "half",
-    "identity", "int16", "int32", "int64", "int8", "invert_permutation", "is_finite", "is_inf",
-    "is_nan", "is_tensor", "keras", "less", "less_equal", "lin_space", "linalg", "linspace", "log",
-    "log1p", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "math",
-    "matmul", "matrix_transpose", "matvec", "maximum", "memory_stats", "meshgrid", "minimum", "mod",
-    "multinomial", "multiply", "negative", "newaxis", "nn", "norm", "not_equal", "one_hot", "ones",
-    "ones_like", "pad", "pow", "random", "random_crop", "random_normal", "random_shuffle",
-    "random_uniform", "range", "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any",
-    "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
-    "reshape", "reverse", "reverse_v2", "rint", "round", "rsqrt", "saturate_cast", "scatter_nd",
-    "segment_sum", "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid",
-    "sign", "sin", "sinh", "size", "slice", "split", "sqrt", "square", "squared_difference",
-    "squeeze", "stack", "stop_gradient", "strided_slice", "subtract", "summary", "tan", "tanh",
-    "tensordot", "tile", "to_double", "to_float", "to_int32", "to_int64", "train", "transpose",
-    "truediv", "truncated_normal", "truncatediv", "uint8", "unique", "unsorted_segment_sum",
-    "unstack", "where", "zeros", "zeros_like",
+    "floormod", "gather", "gather_nd", "global_norm", "glorot_uniform_initializer", "greater",
+    "greater_equal", "half", "identity", "initializers", "int16", "int32", "int64", "int8",
+    "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less",
+    "less_equal", "lin_space", "linalg", "linspace", "log", "log1p", "log_sigmoid", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "losses", "math", "matmul", "matrix_transpose",
+    "matvec", "maximum", "memory_stats", "meshgrid", "metrics", "minimum", "mod", "multinomial",
+    "multiply", "negative", "newaxis", "nn", "no_host_reads", "norm", "not_equal", "one_hot",
+    "ones", "ones_like", "orthogonal_initializer", "pad", "pow", "random", "random_crop",
+    "random_normal", "random_shuffle", "random_uniform", "random_uniform_initializer", "range",
+    "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
+    "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "reset_default_graph", "reshape",
+    "reverse", "reverse_v2", "rint", "round", "rsqrt", "saturate_cast", "scatter_nd", "segment_sum",
+    "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin",
+    "sinh", "size", "slice", "split", "sqrt", "square", "squared_difference", "squeeze", "stack",
+    "stop_gradient", "strided_slice", "subtract", "summary", "tan", "tanh", "tensordot", "tile",
+    "to_double", "to_float", "to_int32", "to_int64", "train", "transpose", "truediv",
+    "truncated_normal", "truncated_normal_initializer", "truncatediv", "uint8", "unique",
+    "unsorted_segment_sum", "unstack", "where", "zeros", "zeros_initializer", "zeros_like",
 ]

@@ -1,0 +1,28 @@
+"""tf.contrib.eager (tfe): gradient functions, variables, checkpoints and metrics of eager programs."""
+
+from cltensor import metrics
+from cltensor.autodiff.custom import custom_gradient
+from cltensor.autodiff.functional import (
+    gradients_function,
+    implicit_gradients,
+    implicit_value_and_gradients,
+    make_vjp,
+    value_and_gradients_function,
+)
+from cltensor.autodiff.tape import GradientTape
+from cltensor.core.mode import enable_eager_execution, executing_eagerly
+from cltensor.data.iterator import Iterator
+from cltensor.ops.variable import Variable
+from cltensor.runtime.device import default as default_device
+from cltensor.runtime.device import devices as list_devices
+from cltensor.runtime.device import num_gpus
+from cltensor.train.checkpoint import Checkpoint
+
+in_eager_mode = executing_eagerly
+
+__all__ = [
+    "Checkpoint", "GradientTape", "Iterator", "Variable", "custom_gradient", "default_device",
+    "enable_eager_execution", "executing_eagerly", "gradients_function", "implicit_gradients",
+    "implicit_value_and_gradients", "in_eager_mode", "list_devices", "make_vjp", "metrics",
+    "num_gpus", "value_and_gradients_function",
+]
