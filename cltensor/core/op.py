@@ -26,7 +26,8 @@ input's shape after broadcasting, accumulates, and skips inputs nobody asked for
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 __all__ = ["OpDef", "Vjp", "registry"]
 
