@@ -195,9 +195,10 @@ SOLO __kernel void pack_b(__global X *restrict d, __global const T *restrict b, 
     }
 }
 
-// One register tile over kc steps of k. It starts from what C holds unless this is the first k-range.
-static inline void tile(__global T *restrict c, __global const X *restrict a, __global const X *restrict b,
-                        size_t n, size_t kc, int first, int final, size_t r0, size_t c0, size_t m${bias})
+// One register tile over kc steps of k. It starts from what C holds unless this is the first k-range. No
+// restrict here: inlined, it leaves an intrinsic behind that the checking simulator does not know.
+static inline void tile(__global T *c, __global const X *a, __global const X *b, size_t n, size_t kc,
+                        int first, int final, size_t r0, size_t c0, size_t m${bias.replace("restrict ", "")})
 {
 % for i in rows:
     XV ${", ".join(f"s{i}_{j} = (XV)(0)" for j in cols)};
@@ -294,11 +295,11 @@ SOLO __kernel void strip(__global T *restrict c, __global const T *restrict a, _
                          ulong am, ulong ak, ulong deep, ulong total)
 {
     size_t ia, ib;
-    const size_t row = get_group_id(2);
-    matrices_of(row / m, table, &ia, &ib);
+    const size_t row = get_group_id(2), g = row / m, r = row - g * m;
+    matrices_of(g, table, &ia, &ib);
     const size_t c0 = min(get_group_id(0) * ${strip * v}, (size_t)n - ${strip * v});
     const size_t p0 = get_group_id(1) * deep, p1 = min(p0 + (size_t)deep, (size_t)k);
-    a += ia * m * k + (row % m) * am;
+    a += ia * m * k + r * am;
     b += ib * k * n + p0 * n + c0;
     XV ${", ".join(f"s{j} = (XV)(0)" for j in w)};
     for (size_t p = p0; p < p1; p++, b += n) {
@@ -329,13 +330,13 @@ SOLO __kernel void dots(__global T *restrict c, __global const T *restrict a, __
                         ulong am, ulong bn, ulong cm, ulong cn, ulong deep, ulong total, ulong per)
 {
     size_t ia, ib;
-    const size_t row = get_group_id(2);
-    matrices_of(row / m, table, &ia, &ib);
+    const size_t row = get_group_id(2), g = row / m, r = row - g * m;
+    matrices_of(g, table, &ia, &ib);
     const size_t p0 = get_group_id(1) * deep, p1 = min(p0 + (size_t)deep, (size_t)k);
     const size_t j1 = min((get_group_id(0) + 1) * (size_t)per, (size_t)n);
-    a += ia * m * k + (row % m) * am;
+    a += ia * m * k + r * am;
     b += ib * k * n;
-    c += get_group_id(1) * total + (row / m) * m * n + (row % m) * cm;
+    c += get_group_id(1) * total + g * m * n + r * cm;
     for (size_t j = get_group_id(0) * (size_t)per; j < j1; j += ${dots}) {
 % for q in w:
         __global const T *b${q} = b + min(j + ${q}, j1 - 1) * bn;
@@ -347,14 +348,17 @@ SOLO __kernel void dots(__global T *restrict c, __global const T *restrict a, __
             ${" ".join(f"s{q} = MAD(x, {load(dtype, v, 0, f'b{q} + p')}, s{q});" for q in w)}
         }
         if (p < p1) {
-            X x[${v}], y[${v}];
+            const size_t rest = p1 - p;
+            X x[${v}];
             for (size_t i = 0; i < ${v}; i++)
-                x[i] = p + i < p1 ? ${load1(dtype, "a", "p + i")} : 0;
+                x[i] = 0;
+            for (size_t i = 0; i < rest; i++)
+                x[i] = ${load1(dtype, "a", "p + i")};
             const XV z = vload${v}(0, x);
 % for q in w:
-            for (size_t i = 0; i < ${v}; i++)
-                y[i] = p + i < p1 ? ${load1(dtype, f"b{q}", "p + i")} : 0;
-            s${q} = MAD(z, vload${v}(0, y), s${q});
+            for (size_t i = 0; i < rest; i++)
+                x[i] = ${load1(dtype, f"b{q}", "p + i")};
+            s${q} = MAD(z, vload${v}(0, x), s${q});
 % endfor
         }
 % for q in w:

@@ -28,8 +28,8 @@ static inline void matrices_of(size_t g, __global const long *table, size_t *ia,
     const int r = (int)table[0];
     size_t a = 0, b = 0;
     for (int i = r; i >= 1; i--) {
-        const size_t d = (size_t)table[i], c = g % d;
-        g /= d;
+        const size_t d = (size_t)table[i], rest = g / d, c = g - rest * d;
+        g = rest;
         a += c * (size_t)table[r + i];
         b += c * (size_t)table[2 * r + i];
     }
