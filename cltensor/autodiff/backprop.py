@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cltensor.base.errors import InternalError
+from cltensor.core.dispatch import device_scope
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
@@ -84,21 +85,32 @@ class OpRecord(Record):
         return vjp.rule(*values)
 
 
-def ones(spec: Spec) -> Tensor:
+_small: dict[tuple, Tensor] = {}
+
+
+def ones(spec: Spec, device: Any) -> Tensor:
     """Ones of a spec: the seed of a backward pass, a constant that depends on nothing."""
-    return _full(spec, 1)
+    return _full(spec, 1, device)
 
 
-def zeros(spec: Spec) -> Tensor:
+def zeros(spec: Spec, device: Any) -> Tensor:
     """Zeros of a spec."""
-    return _full(spec, 0)
+    return _full(spec, 0, device)
 
 
-def _full(spec: Spec, value: float) -> Tensor:
-    if spec.nbytes <= 64:
-        return from_numpy(np.full(spec.shape, value, spec.dtype.np))
-    return creation.zeros(spec.shape, spec.dtype) if value == 0 else \
-        creation.fill(spec.shape, convert(value, spec.dtype))
+def _full(spec: Spec, value: float, device: Any) -> Tensor:
+    if spec.nbytes > 64:
+        with device_scope(device):
+            return creation.zeros(spec.shape, spec.dtype) if value == 0 else \
+                creation.fill(spec.shape, convert(value, spec.dtype))
+    key = (spec, value, device)
+    kept = _small.get(key)
+    if kept is None:
+        if len(_small) >= 64:
+            _small.clear()
+        kept = _small[key] = from_numpy(np.full(spec.shape, value, spec.dtype.np), device)
+    # the buffer is shared, so that no step uploads a seed again; the tensor is new, so that no tape knows it
+    return Tensor(kept.sig, kept.buffer, kept.host)
 
 
 def _accumulate(parts: list) -> Any:
@@ -111,13 +123,13 @@ def _accumulate(parts: list) -> Any:
     return math.add_n([p.as_tensor() if isinstance(p, IndexedSlices) else p for p in parts])
 
 
-def _fit(gradient: Any, spec: Spec, op: str) -> Any:
+def _fit(gradient: Any, spec: Spec, op: str, device: Any) -> Any:
     """A rule's answer as a gradient of the input: summed over what was broadcast, numbers filled in."""
     if isinstance(gradient, IndexedSlices):
         return gradient
     if not isinstance(gradient, Tensor):
         if isinstance(gradient, (int, float)):
-            return _full(spec, gradient)
+            return _full(spec, gradient, device)
         gradient = gradient.as_tensor()
     if gradient.spec.dtype is not spec.dtype:
         raise InternalError(f"{op}: its gradient has dtype {gradient.dtype.name}, the input {spec.dtype.name}")
@@ -158,11 +170,12 @@ def backprop(records: list, seeds: dict[int, list], sources: set, consume: bool)
             gradients.append(total)
         if not any(wanted):
             continue
-        dense = tuple(zeros(s) if g is None else g.as_tensor() if isinstance(g, IndexedSlices) else g
+        device = next(g for g in gradients if g is not None).placed_on
+        dense = tuple(zeros(s, device) if g is None else g.as_tensor() if isinstance(g, IndexedSlices) else g
                       for g, s in zip(gradients, r.out_specs))
         for uid, want, spec, g in zip(r.in_uids, wanted, r.in_specs, r.backward(dense, wanted)):
             if want and g is not None:
-                parts.setdefault(uid, []).append(_fit(g, spec, r.name))
+                parts.setdefault(uid, []).append(_fit(g, spec, r.name, device))
     for uid, got in parts.items():
         if uid in sources:
             done[uid] = _accumulate(got)

@@ -218,14 +218,14 @@ class GradientTape:
                     raise InvalidArgumentError(f"GradientTape.gradient: output_gradients has shape "
                                                f"{show(g.spec.shape)}, the target {show(t.spec.shape)}")
             if t.dtype.is_floating:
-                seeds.setdefault(t.uid, []).append(ones(t.spec) if g is None else g)
+                seeds.setdefault(t.uid, []).append(ones(t.spec, t.placed_on) if g is None else g)
         return seeds
 
     def _total(self, found: dict, uids: list, source: Any, unconnected: str) -> Any:
         parts = [found[u] for u in uids if u in found]
         if not parts:
             if unconnected == UnconnectedGradients.ZERO and source.dtype.is_floating:
-                return zeros(source.spec)
+                return zeros(source.spec, source.placed_on)
             return None
         if len(parts) == 1:
             return parts[0]

@@ -52,6 +52,11 @@ class IndexedSlices:
         return self.values.dtype
 
     @property
+    def placed_on(self) -> Any:
+        """The device the values live on."""
+        return self.values.placed_on
+
+    @property
     def device(self) -> str:
         return self.values.device
 
