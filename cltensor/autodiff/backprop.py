@@ -101,8 +101,9 @@ def zeros(spec: Spec, device: Any) -> Tensor:
 def _full(spec: Spec, value: float, device: Any) -> Tensor:
     if spec.nbytes > 64:
         with device_scope(device):
-            return creation.zeros(spec.shape, spec.dtype) if value == 0 else \
-                creation.fill(spec.shape, convert(value, spec.dtype))
+            if value in (0, 1):
+                return (creation.ones if value else creation.zeros)(spec.shape, spec.dtype)
+            return creation.fill(spec.shape, convert(value, spec.dtype))
     key = (spec, value, device)
     kept = _small.get(key)
     if kept is None:

@@ -115,13 +115,9 @@ def _view(sig: Any) -> Run:
     def run(inputs: tuple) -> Tensor:
         x = inputs[0]
         host = x.host
-        return Tensor(sig, x.buffer, None) if host is None else _host_view(sig, x, host)
+        # a host copy stays visible to infer; its view uploads for itself if a kernel asks, which is rare
+        return Tensor(sig, x.buffer) if host is None else Tensor(sig, None, host.reshape(sig.spec.shape))
     return run
-
-
-def _host_view(sig: Any, x: Tensor, host: np.ndarray) -> Tensor:
-    # both live on: the buffer may be uploaded already, the host copy stays visible to infer
-    return Tensor(sig, x.buffer if host.size else None, host.reshape(sig.spec.shape))
 
 
 def _empty(op: OpDef, device: Any, outs: tuple) -> Run:

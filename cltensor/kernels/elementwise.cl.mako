@@ -59,7 +59,7 @@ __kernel void elementwise(
 % if cpu:
     size_t u = get_group_id(0) * per;
     const size_t end = min((size_t)(u + per), units);
-    size_t row = u / blocks, b = u % blocks;
+    size_t row = u / blocks, b = u - row * blocks;
     // digits of the row number, and each input's offset; advanced like an odometer
     uint digit[16];
 % for i, d in tensors:
@@ -67,8 +67,9 @@ __kernel void elementwise(
 % endfor
     size_t rest = row;
     for (uint k = nd; k-- > 0;) {
-        digit[k] = rest % table[k];
-        rest /= table[k];
+        const size_t whole = rest / table[k];
+        digit[k] = rest - whole * table[k];     // one division: a / b beside a % b stops the checking device
+        rest = whole;
 % for n, (i, d) in enumerate(tensors):
         off${i} += digit[k] * table[${n + 1} * nd + k];
 % endfor
@@ -76,14 +77,14 @@ __kernel void elementwise(
     for (; u < end; ++u) {
 % else:
     for (size_t u = get_global_id(0); u < units; u += get_global_size(0)) {
-        const size_t row = u / blocks, b = u % blocks;
+        const size_t row = u / blocks, b = u - row * blocks;
 % for i, d in tensors:
         size_t off${i} = 0;
 % endfor
         size_t rest = row;
         for (uint k = nd; k-- > 0;) {
-            const size_t digit = rest % table[k];
-            rest /= table[k];
+            const size_t whole = rest / table[k], digit = rest - whole * table[k];
+            rest = whole;
 % for n, (i, d) in enumerate(tensors):
             off${i} += digit * table[${n + 1} * nd + k];
 % endfor
