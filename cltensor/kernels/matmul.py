@@ -21,6 +21,9 @@ from cltensor.kernels.tuning import lookup
 __all__ = ["Product", "plan"]
 
 _TINY = 16 ** 3            # products below need no second launch to be quick
+# A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
+# than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
+_PART, _PARTS, _COLUMNS = 256, 8, 128
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
 
@@ -184,8 +187,8 @@ def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple) -
     else:
         return None
     # Parts along k give few columns enough groups; float16 parts would round between, so there is one.
-    parts = 1 if p.dtype.name == "float16" else min(_up(p.k, tune["split_k"]),
-                                                     _up(tune["vector_groups"], blocks * rows))
+    parts = 1 if p.dtype.name == "float16" else min(_up(p.k, _PART),
+                                                     _up(_PARTS, _up(p.n, _COLUMNS) * rows))
     deep = _up(_up(p.k, parts), v) * v
     parts = _up(p.k, deep)
     out = OUT() if parts == 1 else WORK(0)

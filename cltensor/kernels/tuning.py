@@ -20,8 +20,6 @@ _DEFAULTS: dict[tuple[str, str], dict[str, int]] = {
         "least_groups": 16,  # blocks are halved until there are so many, so that cores can share them
         "strip": 8,         # vectors across the column strip of a vector-times-matrix work-item
         "dots": 4,          # columns a dot-product work-item handles at once
-        "split_k": 256,     # a vector-times-matrix product is split along k in parts of at least this depth ...
-        "vector_groups": 8,  # ... until there are so many groups
     },
     ("matmul", "gpu"): {
         "side": 8,          # work-items along each side of a work-group: 8 x 8 = 64
