@@ -176,7 +176,7 @@ def _vector(p: Product, tune: dict) -> Plan | None:
 def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple) -> Plan | None:
     v, total, rows = _lanes(p.dtype), p.groups * p.m * p.n, p.groups * p.m
     (am, ak), (bk, bn) = p.a_strides, p.b_strides
-    if bn == 1 and p.n >= v * tune["strip"] and (p.m == 1 or c_strides == (p.n, 1)):
+    if bn == 1 and p.n >= max(_COLUMNS, v * tune["strip"]) and (p.m == 1 or c_strides == (p.n, 1)):
         kernel, blocks = "strip", _up(p.n, v * tune["strip"])
         shape = (p.m, p.n, p.k, am, ak)
         tail: tuple = ()
