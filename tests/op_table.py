@@ -1,0 +1,35 @@
+"""The op table: every public op, its NumPy twin, its inputs and its tolerance, one row each, by family.
+
+Rows are in tests/ops/<family>.py, what they may say in tests/ops/row.py. tests/device/test_op_table.py
+multiplies them by {value, inferred, gradient, second order} x {cpu, gpu schedule}; a test there demands a row for
+every registered op. Adding an op is one row of the library and one row here.
+"""
+
+from __future__ import annotations
+
+from tests.ops import (
+    arrays,
+    elementwise,
+    functions,
+    gathers,
+    neural,
+    products,
+    randoms,
+    reductions,
+    updates,
+)
+from tests.ops.row import Row
+
+__all__ = ["ROWS", "covered"]
+
+ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
+                         *neural.ROWS, *products.ROWS, *randoms.ROWS, *updates.ROWS)
+
+
+def covered() -> set[str]:
+    """Names of the registered ops that some row reaches."""
+    return {name for row in ROWS for name in row.ops}
+
+
+_names = [row.name for row in ROWS]
+assert len(set(_names)) == len(_names), sorted(n for n in _names if _names.count(n) > 1)
