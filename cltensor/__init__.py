@@ -9,6 +9,7 @@ This is the table of contents: it re-exports, and defines nothing.
 from cltensor import (
     contrib, data, errors, initializers, keras, linalg, losses, math, metrics, nn, random, summary, train,
 )
+from cltensor.core import mode as _mode
 from cltensor.ops import operators as _operators
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.tape import GradientTape, UnconnectedGradients
@@ -21,6 +22,7 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.mode import (
     device, disable_eager_execution, enable_eager_execution, executing_eagerly,
 )
+from cltensor.core.numerics import check_numerics, numerics_check
 from cltensor.core.tensor import Tensor, constant
 from cltensor.initializers import (
     glorot_uniform_initializer, orthogonal_initializer, random_uniform_initializer,
@@ -73,25 +75,26 @@ from cltensor.train.global_step import reset_global_step as reset_default_graph
 
 __version__ = "0.1.0"
 _operators.install()
+_mode.start()
 
 __all__ = [
     "DType", "Dimension", "GradientTape", "IndexedSlices", "Tensor", "TensorShape",
     "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin",
     "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan", "atan2", "atanh",
-    "bool", "boolean_mask", "broadcast_to", "cast", "ceil", "clip_by_average_norm",
-    "clip_by_global_norm", "clip_by_norm", "clip_by_value", "concat", "constant", "contrib",
-    "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum", "custom_gradient", "data",
-    "decode_raw", "device", "disable_eager_execution", "div", "divide", "double",
-    "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly", "exp",
-    "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor", "floordiv",
-    "floormod", "gather", "gather_nd", "global_norm", "glorot_uniform_initializer", "greater",
-    "greater_equal", "half", "identity", "initializers", "int16", "int32", "int64", "int8",
-    "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less",
+    "bool", "boolean_mask", "broadcast_to", "cast", "ceil", "check_numerics",
+    "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "concat",
+    "constant", "contrib", "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum",
+    "custom_gradient", "data", "decode_raw", "device", "disable_eager_execution", "div", "divide",
+    "double", "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly",
+    "exp", "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor",
+    "floordiv", "floormod", "gather", "gather_nd", "global_norm", "glorot_uniform_initializer",
+    "greater", "greater_equal", "half", "identity", "initializers", "int16", "int32", "int64",
+    "int8", "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less",
     "less_equal", "lin_space", "linalg", "linspace", "log", "log1p", "log_sigmoid", "logical_and",
     "logical_not", "logical_or", "logical_xor", "losses", "math", "matmul", "matrix_transpose",
     "matvec", "maximum", "memory_stats", "meshgrid", "metrics", "minimum", "mod", "multinomial",
-    "multiply", "negative", "newaxis", "nn", "no_host_reads", "norm", "not_equal", "one_hot",
-    "ones", "ones_like", "orthogonal_initializer", "pad", "pow", "random", "random_crop",
+    "multiply", "negative", "newaxis", "nn", "no_host_reads", "norm", "not_equal", "numerics_check",
+    "one_hot", "ones", "ones_like", "orthogonal_initializer", "pad", "pow", "random", "random_crop",
     "random_normal", "random_shuffle", "random_uniform", "random_uniform_initializer", "range",
     "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
     "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "reset_default_graph", "reshape",

@@ -31,10 +31,17 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.interpreter: Any = None
         self.device: Any = None
-        self.recorders: list = []
+        self.recorders: list = list(_always)
 
 
+_always: list = []
 state = _State()
+
+
+def every_thread(recorder: Any) -> None:
+    """Add a recorder to this thread and to all that start later."""
+    _always.append(recorder)
+    state.recorders.append(recorder)
 
 
 class SlotSig:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from cltensor.base import config
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError, UnimplementedError
-from cltensor.core.dispatch import device_scope, state
+from cltensor.core.dispatch import device_scope, every_thread, state
+from cltensor.core.numerics import numerics_check
 from cltensor.runtime import device as devices
 
 __all__ = ["enable_eager_execution", "disable_eager_execution", "executing_eagerly", "device"]
 
+_log = logging.getLogger("cltensor")
 _pinned: list = []
 
 
@@ -79,7 +82,17 @@ def device(device_name_or_function: Any) -> device_scope:
     return device_scope(devices.find(name))
 
 
-def check_start() -> None:
-    """CLTENSOR_EXECUTION=graph asks for what this version does not offer: say so at import."""
+def start() -> None:
+    """What the environment asks for when the package is imported.
+
+    Raises: UnimplementedError for CLTENSOR_EXECUTION=graph, which this version does not offer.
+    """
     if config.get("EXECUTION") == "graph":
         raise UnimplementedError("CLTENSOR_EXECUTION=graph: this version executes eagerly only; unset the variable")
+    if config.debug(1) and not _log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("cltensor: %(message)s"))
+        _log.addHandler(handler)
+        _log.setLevel(logging.INFO)
+    if config.get("CHECK_NUMERICS"):
+        every_thread(numerics_check())
