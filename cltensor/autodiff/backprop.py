@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cltensor.autodiff import rules
 from cltensor.base.errors import InternalError
 from cltensor.core.dispatch import device_scope
 from cltensor.core.indexed_slices import IndexedSlices
@@ -61,11 +62,12 @@ class OpRecord(Record):
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
         if self.op.variadic:
-            return list(self._call(self.op.vjps[0], gradients))
-        return [self._call(vjp, gradients) if want and vjp is not None else None
-                for vjp, want in zip(self.op.vjps, wanted)]
+            return list(self.op.vjps[0].rule(*self._read(self.op.vjps[0], gradients)))
+        return [rules.call(self.name, i, vjp, self._read(vjp, gradients)) if want and vjp is not None else None
+                for i, (vjp, want) in enumerate(zip(self.op.vjps, wanted))]
 
-    def _call(self, vjp: Any, gradients: tuple) -> Any:
+    def _read(self, vjp: Any, gradients: tuple) -> list:
+        """What the rule reads, in the order of its parameters."""
         values = []
         for kind, i in vjp.reads:
             if kind == "g":
@@ -82,7 +84,7 @@ class OpRecord(Record):
                 values.append(list(gradients))
             else:
                 values.append(dict(self.attrs)[i])
-        return vjp.rule(*values)
+        return values
 
 
 _small: dict[tuple, Tensor] = {}

@@ -21,7 +21,7 @@ from cltensor.interpret.runner import Run, bind_plan
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.runtime import device as devices
 
-__all__ = ["bind", "input_specs", "infer_specs", "copy_to", "lower"]
+__all__ = ["bind", "input_specs", "infer_specs", "copy_to", "lower", "expression_text"]
 
 
 def input_specs(op: OpDef, inputs: tuple) -> tuple:
@@ -61,13 +61,16 @@ def infer_specs(op: OpDef, specs: tuple, attrs: tuple) -> tuple:
     return out if isinstance(out, tuple) else (out,)
 
 
+def expression_text(op: OpDef, ins: tuple, attrs: tuple) -> Any:
+    """The text (or one per result) of an expression row for these specs."""
+    text = op.expr(*ins, **dict(attrs)) if callable(op.expr) else op.expr
+    return text[ins[-1].dtype.kind] if isinstance(text, dict) else text
+
+
 def lower(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, target: Any) -> Any:
     """The Plan of an expression or kernel row: a pure function of specs, attributes and device traits."""
     if op.expr is not None:
-        text = op.expr(*ins, **dict(attrs)) if callable(op.expr) else op.expr
-        if isinstance(text, dict):
-            text = text[ins[-1].dtype.kind]
-        return lower_expression(single(text, ins, slots, outs), ins, outs, target)
+        return lower_expression(single(expression_text(op, ins, attrs), ins, slots, outs), ins, outs, target)
     assert op.lower is not None
     return op.lower(ins, outs, target, **dict(attrs))
 
