@@ -78,7 +78,7 @@ def train(model, optimizer, images, labels, global_step, steps, progress):
         with tf.contrib.summary.record_summaries_every_n_global_steps(10):
             tf.contrib.summary.scalar("loss", loss_value)
         if i % 200 == 0:
-            progress.write("Loss at step {:04d}: {:.3f}".format(i, loss(model, x, y)))
+            progress.write(f"Loss at step {i:04d}: {loss(model, x, y):.3f}")
         progress.update()
     return [float(value) for value in losses]
 
