@@ -175,9 +175,10 @@ def dense(g: Any) -> Any:
 
 
 def along(gradients: list, d: list) -> tuple[float, float]:
-    """Derivative along d, and the sum of absolute contributions, which the tolerance refers to."""
+    """Derivative along d, and the size the tolerance refers to: independent errors of all contributions add up to
+    twice their root mean square at most."""
     parts = [np.asarray(g.numpy(), np.float64) * e for g, e in zip(gradients, d) if g is not None]
-    return float(sum(p.sum() for p in parts)), float(sum(np.abs(p).sum() for p in parts))
+    return float(sum(p.sum() for p in parts)), 2 * float(np.sqrt(sum(np.square(p).sum() for p in parts)))
 
 
 def differentiable(order: int) -> Any:
@@ -207,7 +208,7 @@ def check_gradient(p: Problem) -> None:
         want = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h)
         size = max(abs(v) for v in f.values())
         assert abs(got - want) <= p.row.gradient * scale + p.floor + 1e-11 * (size + 1), \
-            f"{p.row.name} {p.one}: gradient along d is {got}, the twin says {want} (contributions {scale:.3g})"
+            f"{p.row.name} {p.one}: gradient along d is {got}, the twin says {want} (size {scale:.3g})"
 
 
 def check_second(p: Problem) -> None:
@@ -241,7 +242,7 @@ def check_second(p: Problem) -> None:
         first = along(gradients, v)[1]      # second derivatives are made of terms as large as first ones
         allowed = 4 * p.row.gradient * (scale + first) + p.floor + abs(near - far) * 2e-3 + 1e-10 * (size + 1)
         assert abs(got - want) <= allowed, \
-            f"{p.row.name} {p.one}: second order along v, d is {got}, the twin says {want} (contributions {scale:.3g}, " \
+            f"{p.row.name} {p.one}: second order along v, d is {got}, the twin says {want} (size {scale:.3g}, " \
             f"allowed {allowed:.3g})"
 
 

@@ -15,15 +15,15 @@ SIZES = ("float32", "int8", "int16", "int64")      # copies know the bytes of an
 _X = (Input(),)
 
 
-def _copy(name: str, call: Any, twin: Any, some: tuple, covers: tuple = (), inputs: tuple = _X, dtypes: tuple = ("float32",),
-          **more: Any) -> Row:
+def _copy(name: str, call: Any, twin: Any, some: tuple, covers: tuple = (), inputs: tuple = _X,
+          dtypes: tuple = ("float32",), **more: Any) -> Row:
     return Row(name, call, twin, inputs, some, covers, dtypes=dtypes, **more)
 
 
 _VIEWS = (
     _copy("reshape", lambda x, to: tf.reshape(x, to), lambda x, to: np.reshape(x, to),
-          tuple(case(s, to=to) for s, to in (((6,), (2, 3)), ((2, 3), (-1,)), ((), (1, 1)), ((1,), ()), ((0, 3), (3, -1)),
-                                             (Transposed((4, 5)), (2, 10)), ((7, 13), (13, 7))))),
+          tuple(case(s, to=to) for s, to in (((6,), (2, 3)), ((2, 3), (-1,)), ((), (1, 1)), ((1,), ()),
+                                             ((0, 3), (3, -1)), (Transposed((4, 5)), (2, 10)), ((7, 13), (13, 7))))),
     _copy("expand_dims", lambda x, axis: tf.expand_dims(x, axis), lambda x, axis: np.expand_dims(x, axis),
           tuple(case(s, axis=a) for s, a in (((), 0), ((3,), -1), ((2, 5), 1), ((0,), 0)))),
     _copy("squeeze", lambda x, axis: tf.squeeze(x, axis), lambda x, axis: np.squeeze(x, axis),
@@ -43,7 +43,8 @@ _COPIES = (
     _copy("matrix_transpose", lambda x: tf.matrix_transpose(x), lambda x: np.swapaxes(x, -1, -2), cases([[(2, 3, 4)]]),
           ("transpose",)),
     _copy("broadcast_to", lambda x, to: tf.broadcast_to(x, to), lambda x, to: np.broadcast_to(x, to) + 0 * x,
-          tuple(case(s, to=to) for s, to in (((), (3,)), ((1,), (17,)), ((3, 1), (3, 5)), ((4,), (2, 3, 4)), ((1, 5, 1), (4, 5, 6)),
+          tuple(case(s, to=to) for s, to in (((), (3,)), ((1,), (17,)), ((3, 1), (3, 5)), ((4,), (2, 3, 4)),
+                                             ((1, 5, 1), (4, 5, 6)),
                                              ((1,), (0,)), ((5,), (5,)), ((1, 300), (301, 300))))),
     _copy("tile", lambda x, times: tf.tile(x, times), lambda x, times: np.tile(x, times), tuple(
         case(s, times=t) for s, t in (((3,), (4,)), ((2, 5), (3, 1)), ((2, 5), (2, 3)), ((), ()), ((4,), (0,)))),
@@ -53,7 +54,8 @@ _COPIES = (
                                      ((7, 3001), [-1]))), ("strided_slice", "place"), dtypes=("float32", "uint8")),
 )
 
-_WINDOWS = (((17,), (slice(3, 9),)), ((5, 17), (slice(1, 4), slice(2, None))), ((5, 17), (slice(None), slice(1, None, 3))),
+_WINDOWS = (((17,), (slice(3, 9),)), ((5, 17), (slice(1, 4), slice(2, None))),
+            ((5, 17), (slice(None), slice(1, None, 3))),
             ((5, 17), (2,)), ((5, 17), (Ellipsis, -1)), ((3, 4, 5), (slice(0, 2), None, 1)), ((5,), (slice(9, 12),)),
             ((5, 7), (slice(None, None, -2), slice(4, 1, -1))), ((3, 4, 5), (slice(None), slice(2, 0, -1), 3)),
             ((301, 333), (slice(1, -1), slice(5, 300))))
@@ -72,34 +74,40 @@ _REGIONS = (
           ("strided_slice", "place", "take_at", "place_at")),
     _copy("pad", lambda x, paddings, value: tf.pad(x, paddings, constant_values=value),
           lambda x, paddings, value: np.pad(x, paddings, constant_values=value), tuple(
-              case(s, paddings=p, value=v) for s, p, v in (((3,), [[1, 2]], 0), ((2, 5), [[0, 0], [3, 1]], 7), ((), [], 0),
-                                                           ((0, 2), [[1, 0], [0, 0]], 1),
+              case(s, paddings=p, value=v) for s, p, v in (((3,), [[1, 2]], 0), ((2, 5), [[0, 0], [3, 1]], 7),
+                                                           ((), [], 0), ((0, 2), [[1, 0], [0, 0]], 1),
                                                            ((40, 333), [[1, 1], [5, 7]], 0)) if s),
           dtypes=("float32", "int8", "int64"), covers=("pad",)),
     _copy("pad by mirrors", lambda x, paddings, mode: tf.pad(x, paddings, mode),
           lambda x, paddings, mode: np.pad(x, paddings, mode.lower()), tuple(
-              case(s, paddings=p, mode=m) for s, p, m in (((5,), [[2, 3]], "REFLECT"), ((3, 4), [[1, 2], [3, 0]], "REFLECT"),
-                                                          ((5,), [[5, 2]], "SYMMETRIC"), ((3, 4), [[3, 1], [0, 2]], "SYMMETRIC"))),
+              case(s, paddings=p, mode=m) for s, p, m in (((5,), [[2, 3]], "REFLECT"),
+                                                          ((3, 4), [[1, 2], [3, 0]], "REFLECT"),
+                                                          ((5,), [[5, 2]], "SYMMETRIC"),
+                                                          ((3, 4), [[3, 1], [0, 2]], "SYMMETRIC"))),
           ("concat", "strided_slice", "place")),
 )
 
 _THREE = tuple(Case(tuple(s), {"axis": a}) for s, a in (
-    (((3,), (1,), (17,)), 0), (((2, 3), (5, 3), (1, 3)), 0), (((2, 3), (2, 16), (2, 1)), 1), (((2, 3), (0, 3), (1, 3)), -2),
+    (((3,), (1,), (17,)), 0), (((2, 3), (5, 3), (1, 3)), 0), (((2, 3), (2, 16), (2, 1)), 1),
+    (((2, 3), (0, 3), (1, 3)), -2),
     (((2, 1, 4), (2, 5, 4), (2, 2, 4)), 1), (((3, 2001), (3, 1000), (3, 7)), 1)))
-_SAME = tuple(Case((s, s, s), {"axis": a}) for s, a in (((), 0), ((17,), 0), ((17,), 1), ((3, 5), -1), ((0, 2), 1), ((2, 3, 4), 2),
-                                                     ((5, 2003), 1)))
+_SAME = tuple(Case((s, s, s), {"axis": a}) for s, a in (((), 0), ((17,), 0), ((17,), 1), ((3, 5), -1), ((0, 2), 1),
+                                                     ((2, 3, 4), 2), ((5, 2003), 1)))
 _JOINS = (
-    _copy("concat", lambda a, b, c, axis: tf.concat([a, b, c], axis), lambda a, b, c, axis: np.concatenate([a, b, c], axis),
+    _copy("concat", lambda a, b, c, axis: tf.concat([a, b, c], axis),
+          lambda a, b, c, axis: np.concatenate([a, b, c], axis),
           _THREE, ("concat", "split"), (*_X, *_X, *_X), SIZES),
     _copy("stack", lambda a, b, c, axis: tf.stack([a, b, c], axis), lambda a, b, c, axis: np.stack([a, b, c], axis),
           _SAME, ("stack", "unstack"), (*_X, *_X, *_X), ("float32", "int16")),
     _copy("split", lambda x, how, axis: tf.split(x, how, axis),
           lambda x, how, axis: np.split(x, how if isinstance(how, int) else np.cumsum(how)[:-1], axis), tuple(
-              case(s, how=h, axis=a) for s, h, a in (((6,), 3, 0), ((2, 9), [2, 3, 4], 1), ((4, 5), [0, 4], 0), ((4, 6), 2, -1))),
+              case(s, how=h, axis=a) for s, h, a in (((6,), 3, 0), ((2, 9), [2, 3, 4], 1), ((4, 5), [0, 4], 0),
+                                                     ((4, 6), 2, -1))),
           ("split", "concat"), dtypes=("float32", "uint8")),
     _copy("unstack", lambda x, axis: tf.unstack(x, axis=axis),
           lambda x, axis: [np.take(x, i, axis) for i in range(x.shape[axis])],
-          tuple(case(s, axis=a) for s, a in (((3,), 0), ((3, 17), 0), ((3, 5), 1), ((2, 3, 4), -1))), ("unstack", "stack")),
+          tuple(case(s, axis=a) for s, a in (((3,), 0), ((3, 17), 0), ((3, 5), 1), ((2, 3, 4), -1))),
+          ("unstack", "stack")),
     _copy("meshgrid", lambda x, y: tf.meshgrid(x, y), lambda x, y: np.meshgrid(x, y), cases([[(3,), (4,)]]),
           ("broadcast_to", "reshape"), (*_X, *_X)),
 )
@@ -114,19 +122,21 @@ _FILLS = tuple(
     for dtype, value in (("float32", 1.5), ("float16", -2.0), ("int8", -7), ("int64", 2**40), ("bool", True),
                          ("float64", 1e300), ("uint8", 255), ("int16", -30_000)))
 _MADE = (
-    Row("fill with a tensor", lambda x: tf.fill([3, 5], x), lambda x: np.full((3, 5), 1.0) * x, _X, cases([[()]]), ("broadcast_to",)),
+    Row("fill with a tensor", lambda x: tf.fill([3, 5], x), lambda x: np.full((3, 5), 1.0) * x, _X, cases([[()]]),
+        ("broadcast_to",)),
     Row("zeros", lambda to: tf.zeros(to), lambda to: np.zeros(to), _NONE, _SHAPES, ("fill",), 0),
     Row("ones", lambda to: tf.ones(to, tf.int32), lambda to: np.ones(to), _NONE, _SHAPES, ("fill",), 0, result="int32"),
-    Row("zeros_like", lambda x: tf.zeros_like(x), np.zeros_like, _X, cases([[()], [(17,)], [(0, 2)]]), ("full_like",), 0,
-        dtypes=("float32", "int64")),
+    Row("zeros_like", lambda x: tf.zeros_like(x), np.zeros_like, _X, cases([[()], [(17,)], [(0, 2)]]), ("full_like",),
+        0, dtypes=("float32", "int64")),
     Row("ones_like", lambda x: tf.ones_like(x, tf.int32), np.ones_like, _X, cases([[(3, 4)]]), ("full_like",), 0,
         result="int32"),
     Row("eye", lambda rows, columns: tf.eye(rows, columns), lambda rows, columns: np.eye(rows, columns), _NONE,
         tuple(case(rows=r, columns=c) for r, c in ((1, 1), (3, 5), (17, 4), (0, 2), (300, 301))), order=0),
-    Row("eye in batches", lambda: tf.eye(3, batch_shape=[2, 1]), lambda: np.broadcast_to(np.eye(3), (2, 1, 3, 3)), _NONE,
-        (case(),), ("eye", "broadcast_to"), 0),
+    Row("eye in batches", lambda: tf.eye(3, batch_shape=[2, 1]), lambda: np.broadcast_to(np.eye(3), (2, 1, 3, 3)),
+        _NONE, (case(),), ("eye", "broadcast_to"), 0),
     Row("range", lambda start, stop, step: tf.range(start, stop, step), lambda start, stop, step: np.arange(
-        start, stop, step), _NONE, tuple(case(start=a, stop=b, step=c) for a, b, c in ((0, 5, 1), (9, 0, -2), (3, 3, 1))),
+        start, stop, step), _NONE, (case(start=0, stop=5, step=1), case(start=9, stop=0, step=-2),
+                                    case(start=3, stop=3, step=1)),
         ("fill",), 0, result="int32", symbolic=False),
     Row("linspace", lambda n: tf.linspace(0., 1., n), lambda n: np.linspace(0, 1, n).astype(np.float32), _NONE,
         tuple(case(n=n) for n in (1, 2, 17)), ("fill",), 0, symbolic=False),
@@ -140,10 +150,12 @@ _MADE = (
         (case(data=b"\x01\x00\xff\xff"), case(data=b"")), ("identity",), 0, result="int16", symbolic=False),
     Row("unique", lambda x: tf.unique(x), lambda x: _unique(x), (Input(ints=integers(0, 5)),),
         cases([[(0,)], [(1,)], [(30,)]]), order=0, dtypes=("int32",), symbolic=False, result=("", "int32")),
-    Row("where_indices", lambda x: tf.where(x > 0), lambda x: np.argwhere(x > 0), _X, cases([[(17,)], [(3, 5)], [(0, 2)]]),
+    Row("where_indices", lambda x: tf.where(x > 0), lambda x: np.argwhere(x > 0), _X,
+        cases([[(17,)], [(3, 5)], [(0, 2)]]),
         ("where_indices", "greater"), 0, result="int64", symbolic=False),
     Row("boolean_mask", lambda x, m: tf.boolean_mask(x, m), lambda x, m: x[m],
-        (Input(), Input(ints=lambda rng, s, d: rng.random(s) < 0.5, dtype="bool")), cases([[(7,), (7,)], [(7, 3), (7,)], [(4, 5), (4, 5)]]),
+        (Input(), Input(ints=lambda rng, s, d: rng.random(s) < 0.5, dtype="bool")),
+        cases([[(7,), (7,)], [(7, 3), (7,)], [(4, 5), (4, 5)]]),
         ("gather",), symbolic=False),
 )
 

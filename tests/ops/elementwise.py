@@ -171,7 +171,7 @@ def _cast(to: str) -> Any:
 
 _CAST = tuple(
     Row(f"cast {source} to {to}", lambda x, to=to: tf.cast(x, to), _cast(to),
-        (Input(uniform(-300, 300), integers(-300, 300) if source in ("int16", "int32", "int64") else integers(-120, 120)),),
+        (Input(uniform(-300, 300), integers(-300, 300) if source[:4] in ("int1", "int3", "int6") else integers(-120, 120)),),
         UNARY if (source, to) == ("float32", "int32") else UNARY[:8], ("cast",),
         2 if source.startswith("float") and to.startswith("float") else 0,
         Ulps(0.5), (source,), to, gradient=2e-3 if "float16" in (source, to) else 1e-5)

@@ -26,7 +26,8 @@ def words(n: int) -> np.ndarray:
     k = [_SEED & 0xFFFFFFFF, _SEED >> 32]
     for _ in range(10):
         a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
-        c = [(b >> np.uint64(32)) ^ c[1] ^ np.uint64(k[0]), b & _LOW, (a >> np.uint64(32)) ^ c[3] ^ np.uint64(k[1]), a & _LOW]
+        c = [(b >> np.uint64(32)) ^ c[1] ^ np.uint64(k[0]), b & _LOW, (a >> np.uint64(32)) ^ c[3] ^ np.uint64(k[1]),
+            a & _LOW]
         k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
     return np.stack([w.reshape(groups, 16) for w in c], 1)
 
@@ -94,8 +95,8 @@ ROWS = (
         checked=True),
     Row("random_uniform between bounds", _seeded(lambda to: tf.random_uniform(to, -2., 3., seed=_STREAM)),
         lambda to: -2 + 5 * _unit(to), _NONE, _SHAPES, ("random_uniform",), 0, Ulps(1, 4)),
-    Row("random_uniform of float64", _seeded(lambda to: tf.random_uniform(to, dtype=tf.float64, seed=_STREAM)), _unit64, _NONE,
-        _SHAPES, ("random_uniform",), 0, EXACT, result="float64"),
+    Row("random_uniform of float64", _seeded(lambda to: tf.random_uniform(to, dtype=tf.float64, seed=_STREAM)),
+        _unit64, _NONE, _SHAPES, ("random_uniform",), 0, EXACT, result="float64"),
     Row("random_integer", _seeded(lambda to: tf.random_uniform(to, -5, 1000, tf.int32, seed=_STREAM)),
         lambda to: _integer(to, -5, 1000), _NONE, _SHAPES, order=0, result="int32"),
     Row("random_integer of int64", _seeded(lambda to: tf.random_uniform(to, 0, 2**62, tf.int64, seed=_STREAM)),
@@ -105,9 +106,10 @@ ROWS = (
         tolerance=Ulps(4)),
     Row("random_normal scaled", _seeded(lambda to: tf.random_normal(to, 3., 0.5, seed=_STREAM)),
         lambda to: _normal(to, 3, 0.5), _NONE, _SHAPES, ("random_normal",), 0, Ulps(1, 12)),
-    Row("random_truncated", _seeded(lambda to: tf.truncated_normal(to, seed=_STREAM)), _truncated, _NONE, _SHAPES, order=0,
-        tolerance=Ulps(16)),
+    Row("random_truncated", _seeded(lambda to: tf.truncated_normal(to, seed=_STREAM)), _truncated, _NONE, _SHAPES,
+        order=0, tolerance=Ulps(16)),
     Row("dropout", _seeded(lambda x, keep: tf.nn.dropout(x, keep, seed=_STREAM)), _drop, (Input(),),
-        tuple(Case((s,), {"keep": 0.7}) for s in ((), (0,), (17,), (7, 13), (20_011,))), ("keep_scaled", "random_uniform"),
+        tuple(Case((s,), {"keep": 0.7}) for s in ((), (0,), (17,), (7, 13), (20_011,))),
+        ("keep_scaled", "random_uniform"),
         tolerance=Ulps(2.5)),
 )

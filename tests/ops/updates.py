@@ -19,8 +19,9 @@ def _step(op: OpDef, twin: Any, slots: int, *numbers: float, signed: int = 0) ->
     """A row for `op(var, slots..., grad, numbers...)`; `signed` slots at the end may be negative."""
     exact = tuple(float(np.float32(n)) for n in numbers)
     inputs = (_VAR, *[_SLOT] * (slots - signed), *[_VAR] * signed, _VAR)
-    return Row(op.name, lambda *tensors: execute(op, (*tensors, *numbers)), lambda *arrays: twin(*arrays, *exact), inputs,
-               tuple(Case((s,) * len(inputs)) for s in _SHAPES), order=0, tolerance=Ulps(24, 24))
+    return Row(op.name, lambda *tensors: execute(op, (*tensors, *numbers)), lambda *arrays: twin(*arrays, *exact),
+        inputs,
+               tuple(Case((s,) * len(inputs)) for s in _SHAPES), order=0, tolerance=Ulps(8, 8))
 
 
 def _momentum(v: Any, a: Any, g: Any, lr: float, m: float) -> list:
