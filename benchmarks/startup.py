@@ -93,7 +93,7 @@ def main() -> int:
     jobs |= {peer: (PROGRAMS[peer], {}) for peer in ("tensorflow", "torch") if importlib.util.find_spec(peer)}
     jobs |= {f"import of {name}": (program, {}) for name, program in IMPORTS.items()}
     times: dict[str, list] = {name: [] for name in jobs}
-    for name, job in jobs.items():
+    for job in jobs.values():
         seconds(*job)                   # warm the caches
     for _ in range(options.rounds):
         for name, job in jobs.items():

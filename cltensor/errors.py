@@ -1,9 +1,20 @@
 """tf.errors: the exception classes."""
 
 from cltensor.base.errors import (
-    CLTensorWarning, DTypeError, DataLossError, DeviceError, FailedPreconditionError, InternalError,
-    InvalidArgumentError, KernelBuildError, NotFoundError, OpError, OutOfRangeError,
-    PerformanceWarning, ResourceExhaustedError, UnimplementedError,
+    CLTensorWarning,
+    DataLossError,
+    DeviceError,
+    DTypeError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    KernelBuildError,
+    NotFoundError,
+    OpError,
+    OutOfRangeError,
+    PerformanceWarning,
+    ResourceExhaustedError,
+    UnimplementedError,
 )
 
 __all__ = [

@@ -1,15 +1,32 @@
 """tf.nn: activations, softmax and cross entropies, normalisation, embeddings."""
 
 from cltensor.ops.cross_entropy import (
-    sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits,
-    softmax_cross_entropy_with_logits_v2, sparse_softmax_cross_entropy_with_logits,
+    sigmoid_cross_entropy_with_logits,
+    softmax_cross_entropy_with_logits,
+    softmax_cross_entropy_with_logits_v2,
+    sparse_softmax_cross_entropy_with_logits,
 )
 from cltensor.ops.dropout import dropout
 from cltensor.ops.functions import (
-    elu, leaky_relu, log_sigmoid, relu, relu6, selu, sigmoid, softplus, softsign, tanh,
+    elu,
+    leaky_relu,
+    log_sigmoid,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    softplus,
+    softsign,
+    tanh,
 )
 from cltensor.ops.nn import (
-    bias_add, embedding_lookup, l2_loss, l2_normalize, log_softmax, moments, softmax,
+    bias_add,
+    embedding_lookup,
+    l2_loss,
+    l2_normalize,
+    log_softmax,
+    moments,
+    softmax,
 )
 
 __all__ = [

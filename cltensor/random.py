@@ -1,8 +1,19 @@
 """tf.random: random tensors and seeds."""
 
 from cltensor.ops.random import (
-    categorical, multinomial, random_normal as normal, random_shuffle as shuffle,
-    random_uniform as uniform, set_random_seed, truncated_normal,
+    categorical,
+    multinomial,
+    set_random_seed,
+    truncated_normal,
+)
+from cltensor.ops.random import (
+    random_normal as normal,
+)
+from cltensor.ops.random import (
+    random_shuffle as shuffle,
+)
+from cltensor.ops.random import (
+    random_uniform as uniform,
 )
 
 __all__ = [

@@ -7,7 +7,6 @@ as the ops one by one (see kernels/elementwise.cl.mako and kernels/common.cl.mak
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
