@@ -18,7 +18,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 
 __all__ = ["GRADIENT_DESCENT", "MOMENTUM", "NESTEROV", "ADAM", "RMSPROP", "CENTERED_RMSPROP", "ADAGRAD", "ADADELTA",
-           "FTRL", "MOVING_AVERAGE"]
+           "FTRL", "FTRL_POWER", "MOVING_AVERAGE"]
 
 
 def _infer(name: str, tensors: list, numbers: list, results: int) -> Callable:
@@ -87,13 +87,23 @@ ADADELTA = _row("apply_adadelta", "var accum accum_update grad", "lr rho rest ep
                 _MEAN + _DELTA + "accum_update * rho + delta * delta * rest",
                 doc="Adadelta: Zeiler (2012), algorithm 1.")
 
-_LINEAR = ("T linear_new = linear + grad - (pow(accum_new, minus_power) - pow(accum, minus_power)) / lr * var; ")
-FTRL = _row("apply_ftrl", "var accum linear grad", "lr l1 l2_twice minus_power",
-            _SUM + _LINEAR + "T size = fabs(linear_new); T l1_signed = copysign(l1, linear_new); "
-            "T quadratic = pow(accum_new, minus_power) / lr + l2_twice; "
-            "select((($T)(K(0))), (l1_signed - linear_new) / quadratic, size > l1)",
-            _SUM + "accum_new", _SUM + _LINEAR + "linear_new",
-            doc="FTRL-proximal: McMahan et al. (2013), algorithm 1; accumulators are positive.")
+
+def _ftrl(name: str, numbers: str, power: str, doc: str) -> OpDef:
+    """The row with accum^p spelled as `power` of @."""
+    powers = f"T p_new = {power.replace('@', 'accum_new')}; T p_old = {power.replace('@', 'accum')}; "
+    linear = _SUM + powers + "T linear_new = linear + grad - (p_new - p_old) / lr * var; "
+    return _row(name, "var accum linear grad", numbers,
+                linear + "T size = fabs(linear_new); T l1_signed = copysign(l1, linear_new); "
+                "T quadratic = p_new / lr + l2_twice; "
+                "select((($T)(K(0))), (l1_signed - linear_new) / quadratic, size > l1)",
+                _SUM + "accum_new", linear + "linear_new", doc=doc)
+
+
+FTRL = _ftrl("apply_ftrl", "lr l1 l2_twice", "sqrt(@)",
+             doc="FTRL-proximal: McMahan et al. (2013), algorithm 1.")
+# exp and log, as accumulators are positive and one runtime's vector pow for float64 is wrong beside a 0
+FTRL_POWER = _ftrl("apply_ftrl_power", "lr l1 l2_twice minus_power", "exp(minus_power * log(@))",
+                   doc="FTRL-proximal with another power of the accumulator than 1/2.")
 
 MOVING_AVERAGE = _row("apply_moving_average", "var value", "rest", "var - (var - value) * rest",
                       doc="Exponential moving average; rest is 1 - decay.")

@@ -139,7 +139,7 @@ class Optimizer(Trackable):
         """
         if not callable(loss):
             raise RuntimeError(f"{self._name}.compute_gradients: when executing eagerly loss must be a function that "
-                               f"computes it, it is {loss!r:.60}")
+                               f"computes it, it is a {type(loss).__name__}")
         with GradientTape() as tape:
             if var_list is not None:
                 tape.watch(var_list)
@@ -183,14 +183,13 @@ class Optimizer(Trackable):
                 global_step.assign_add(1)
 
     def _pair(self, pair: Any) -> tuple:
-        try:
-            g, v = pair
-        except (TypeError, ValueError):
-            raise InvalidArgumentError(f"{self._name}.apply_gradients: pairs (gradient, variable) are wanted, one is "
-                                       f"{pair!r:.60}") from None
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InvalidArgumentError(f"{self._name}.apply_gradients: pairs (gradient, variable) are wanted, one is a "
+                                       f"{type(pair).__name__}")
+        g, v = pair
         if not isinstance(v, Variable):
-            raise DTypeError(f"{self._name}.apply_gradients: only variables can be updated, {v!r:.60} is a "
-                             f"{type(v).__name__}")
+            raise DTypeError(f"{self._name}.apply_gradients: only variables can be updated, a {type(v).__name__} is "
+                             "given")
         if g is not None and not isinstance(g, (Tensor, IndexedSlices)):
             g = convert(g, v.dtype, op=f"{self._name}.apply_gradients")
         if g is not None:
