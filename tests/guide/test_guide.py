@@ -329,6 +329,9 @@ def test_log1pexp(guide):
 
 
 def test_performance(guide):
+    traits = runtime_device.default().traits
+    if traits.is_cpu and traits.schedule == "gpu":
+        pytest.skip("400 products of 1000 x 1000 matrices by a GPU's kernels take a CPU minutes")
     lines = printed(guide.run(27))
     assert lines[0] == "Time to multiply a (1000, 1000) matrix by itself 200 times:"
     assert re.fullmatch(r"CPU: \d+\.\d+ secs", lines[1])
