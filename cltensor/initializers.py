@@ -26,7 +26,8 @@ __all__ = [
     "zeros_initializer", "ones_initializer", "constant_initializer", "random_uniform_initializer",
     "random_normal_initializer", "truncated_normal_initializer", "variance_scaling_initializer",
     "glorot_uniform_initializer", "glorot_normal_initializer", "uniform_unit_scaling_initializer",
-    "orthogonal_initializer", "initializers_identity",
+    "orthogonal_initializer", "zeros", "ones", "constant", "orthogonal", "identity", "random_uniform",
+    "random_normal", "truncated_normal", "variance_scaling", "glorot_uniform", "glorot_normal",
 ]
 
 # Standard deviation of a standard normal cut at -2 and 2: scipy.stats.truncnorm.std(-2, 2)
@@ -73,7 +74,7 @@ class Zeros(Initializer):
 
     Example:
         >>> import cltensor as tf
-        >>> tf.zeros_initializer()([2]).numpy().tolist()
+        >>> tf.initializers.zeros()([2]).numpy().tolist()
         [0.0, 0.0]
     """
 
@@ -101,7 +102,7 @@ class Constant(Initializer):
 
     Example:
         >>> import cltensor as tf
-        >>> tf.constant_initializer([1, 2])([2, 2]).numpy().tolist()
+        >>> tf.initializers.constant([1, 2])([2, 2]).numpy().tolist()
         [[1.0, 2.0], [2.0, 2.0]]
     """
 
@@ -182,7 +183,7 @@ class VarianceScaling(Initializer):
 
     Example:
         >>> import cltensor as tf
-        >>> w = tf.variance_scaling_initializer(2.0, distribution="uniform")([600, 10]).numpy()
+        >>> w = tf.initializers.variance_scaling(2.0, distribution="uniform")([600, 10]).numpy()
         >>> bool(abs(w).max() <= 0.1)
         True
     """
@@ -233,7 +234,7 @@ class GlorotUniform(_Fixed):
 
     Example:
         >>> import cltensor as tf
-        >>> bool(abs(tf.glorot_uniform_initializer()([5, 1]).numpy()).max() <= 1.)
+        >>> bool(abs(tf.initializers.glorot_uniform()([5, 1]).numpy()).max() <= 1.)
         True
     """
 
@@ -305,11 +306,15 @@ class Identity(Initializer):
         return eye if self.gain == 1.0 else eye * float(self.gain)
 
 
+# Names in tf.initializers, then those in tf
+zeros, ones, constant, orthogonal, identity = Zeros, Ones, Constant, Orthogonal, Identity
+random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
+variance_scaling, glorot_uniform, glorot_normal = VarianceScaling, GlorotUniform, GlorotNormal
 zeros_initializer, ones_initializer, constant_initializer = Zeros, Ones, Constant
 random_uniform_initializer, random_normal_initializer = RandomUniform, RandomNormal
 truncated_normal_initializer, variance_scaling_initializer = TruncatedNormal, VarianceScaling
 glorot_uniform_initializer, glorot_normal_initializer = GlorotUniform, GlorotNormal
-orthogonal_initializer, initializers_identity = Orthogonal, Identity
+orthogonal_initializer = Orthogonal
 
 
 def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtype: Any = float32) -> VarianceScaling:

@@ -33,8 +33,8 @@ class MaxNorm(Constraint):
 
     Example:
         >>> import cltensor as tf
-        >>> tf.keras.constraints.MaxNorm(1.)(tf.constant([[3.], [4.]])).numpy().round(3).tolist()
-        [[0.6], [0.8]]
+        >>> tf.keras.constraints.MaxNorm(1.)(tf.constant([[3.], [4.]])).numpy().round(3).T
+        array([[0.6, 0.8]], dtype=float32)
     """
 
     def __init__(self, max_value: float = 2, axis: Any = 0):

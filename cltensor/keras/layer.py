@@ -94,7 +94,7 @@ class Layer(Trackable):
         >>> import cltensor as tf
         >>> class Scale(tf.keras.layers.Layer):
         ...     def build(self, input_shape):
-        ...         self.factor = self.add_variable("factor", [input_shape[-1]], initializer=tf.ones_initializer())
+        ...         self.factor = self.add_variable("factor", [input_shape[-1]], initializer="ones")
         ...     def call(self, x):
         ...         return x * self.factor
         >>> layer = Scale()
@@ -102,6 +102,7 @@ class Layer(Trackable):
         ([[1.0, 2.0]], ['scale/factor:0'])
     """
 
+    _state: _State
     built = False
     trainable = True
     stateful = False

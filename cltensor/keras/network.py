@@ -153,12 +153,14 @@ class Sequential(Model):
         TensorShape([1, 1, 10])
     """
 
-    _untracked: tuple = ("_stack",)
+    _stack: list
+    _shapes: list       # of the output after each layer, as far as known
+    _untracked: tuple = ("_stack", "_shapes")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls, *args, **kwargs)
         self.__dict__["_stack"] = []
-        self.__dict__["_shapes"] = []       # of the output after each layer, as far as known
+        self.__dict__["_shapes"] = []
         return self
 
     def __init__(self, layers: Any = None, name: str | None = None, **kwargs: Any):

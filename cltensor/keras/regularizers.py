@@ -65,7 +65,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None or callable(identifier):
         return identifier
-    named = {"l1": l1, "l2": l2, "l1_l2": l1_l2}
+    named: dict = {"l1": l1, "l2": l2, "l1_l2": l1_l2}
     if identifier not in named:
         raise InvalidArgumentError(f"regularizers.get: there is no regularizer {identifier!r}; there are "
                                    + ", ".join(named))

@@ -280,7 +280,7 @@ class FtrlOptimizer(_Numbers):
                                            f"{value}")
         super().__init__(use_locking, name, learning_rate=learning_rate)
         self._slot_start = {"accum": float(initial_accumulator_value), "linear": 0.0}
-        self._numbers = (float(l1_regularization_strength), 2.0 * l2_regularization_strength)
+        self._numbers: tuple = (float(l1_regularization_strength), 2.0 * l2_regularization_strength)
         self._row = update.FTRL
         if learning_rate_power != -0.5:
             self._row, self._numbers = update.FTRL_POWER, (*self._numbers, -float(learning_rate_power))

@@ -139,7 +139,8 @@ def slices(values, indices, shape):
 
 def test_sgd_adds_duplicate_rows():
     v = tf.Variable([[1., 1.], [2., 2.], [3., 3.]])
-    tf.train.GradientDescentOptimizer(1.).apply_gradients([(slices([[1., 2.], [3., 4.], [5., 6.]], [2, 0, 2], (3, 2)), v)])
+    g = slices([[1., 2.], [3., 4.], [5., 6.]], [2, 0, 2], (3, 2))
+    tf.train.GradientDescentOptimizer(1.).apply_gradients([(g, v)])
     assert v.numpy().tolist() == [[-2., -3.], [2., 2.], [-3., -5.]]
 
 
@@ -384,7 +385,8 @@ def test_schedules():
     assert float(v) == pytest.approx(1 - .5 - .25 - .125)
     assert f"{rate:.4f}" == "0.0625" and float(tf.constant(2.) * rate) == .125
     for wrong in (lambda: t.exponential_decay(.5, None, 10, .9), lambda: t.exponential_decay(.5, step, 0, .9),
-                  lambda: t.piecewise_constant(step, [1], [1.]), lambda: t.piecewise_constant(step, [2, 1], [1., 1., 1.])):
+                  lambda: t.piecewise_constant(step, [1], [1.]),
+                  lambda: t.piecewise_constant(step, [2, 1], [1., 1., 1.])):
         with pytest.raises(ValueError):
             wrong()
 

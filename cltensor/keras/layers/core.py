@@ -66,7 +66,7 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         shape = _tensor_shape(self, input_shape)
-        if shape.ndims < 2:
+        if len(shape) < 2:
             raise InvalidArgumentError(f"{self.name}: the input must have rank 2 at least, its shape is {shape}")
         if shape[-1] is None:
             raise InvalidArgumentError(f"{self.name}: the last dimension of the input must be known, its shape is "
