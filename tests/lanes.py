@@ -107,14 +107,17 @@ def run_lanes(quick: bool, require: list[str], extra: list[str]) -> int:
 
 
 def run_oclgrind(extra: list[str]) -> int:
-    """oclgrind exits 0 with findings, so its log decides."""
+    """oclgrind exits 0 with findings, so its log decides.
+
+    Without --uninitialized: that check stops kernels at LLVM's `freeze`, which it does not know (21.10).
+    """
     started = time.monotonic()
     if shutil.which("oclgrind") is None:
         print("oclgrind is not installed: apt-get install oclgrind")
         return 1
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "oclgrind.log"
-        prefix = ["oclgrind", "--log", str(log), "--max-errors", "1000", "--data-races", "--uninitialized"]
+        prefix = ["oclgrind", "--log", str(log), "--max-errors", "1000", "--data-races"]
         status, counts = pytest_lane(
             "oclgrind", ["tests/device", "-m", "oclgrind", *extra],
             {"CLTENSOR_DEVICES": "Oclgrind", "CLTENSOR_POOL": "0", "CLTENSOR_CACHE_DIR": folder}, prefix)

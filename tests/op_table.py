@@ -1,8 +1,8 @@
 """The op table: every public op, its NumPy twin, its inputs and its tolerance, one row each, by family.
 
 Rows are in tests/ops/<family>.py, what they may say in tests/ops/row.py. tests/device/test_op_table.py
-multiplies them by {value, inferred, gradient, second order} x {cpu, gpu schedule}; a test there demands a row for
-every registered op. Adding an op is one row of the library and one row here.
+multiplies them by {value, inferred, gradient, second order} x {cpu, gpu schedule}; tests/host/test_op_table.py
+demands a row for every registered op. Adding an op is one row of the library and one row here.
 """
 
 from __future__ import annotations

@@ -18,11 +18,14 @@ from cltensor.core.op import registry
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import from_numpy
 from cltensor.interpret.record import Recording, Symbol
-from tests.op_table import ROWS, covered
+from cltensor.runtime.device import Device
+from tests.op_table import ROWS
 from tests.ops.row import Case, Row, draw, wide
 
 SMALL = 600          # elements up to which a case is differentiated: one wrong element must show
 DIRECTIONS = 2
+# What the simulator computes wrongly: it takes a vector of comparisons apart into bytes of 255 for true
+MISREAD = ("sign", "argmax", "argmin", "argmax as int32")
 
 
 def each(rows: Any) -> Any:
@@ -86,9 +89,14 @@ def check_values(row: Row, dtypes: tuple, chosen: tuple) -> None:
             compare(row, one, dtype, flat(row.call(*tensors(arrays), **one.attrs)), arrays)
 
 
+@pytest.mark.oclgrind
 @each(ROWS)
-def test_value(row: Row, schedule: str) -> None:
-    check_values(row, row.dtypes if schedule == "cpu" else row.dtypes[:1], row.cases)
+def test_value(row: Row, schedule: str, device: Device) -> None:
+    """Every case; on the checking device those of some hundred elements, but there an overrun shows."""
+    if not device.physical.simulator:
+        check_values(row, row.dtypes if schedule == "cpu" else row.dtypes[:1], row.cases)
+    elif row.name not in MISREAD:
+        check_values(row, row.dtypes, tuple(c for c in row.cases if c.size <= 300)[:8])
 
 
 @each(row for row in ROWS if row.specials)
@@ -97,13 +105,6 @@ def test_awkward_values(row: Row, schedule: str) -> None:
     arrays = [np.asarray(s).astype(dtype) for s in row.specials]
     one = Case(tuple(a.shape for a in arrays))
     compare(row, one, dtype, flat(row.call(*tensors(arrays))), arrays)
-
-
-@pytest.mark.oclgrind
-@each(row for row in ROWS if row.checked)
-def test_memory_is_touched_only_where_it_may(row: Row, schedule: str) -> None:
-    """For the checking device: every template, sizes around a vector. Exact-size buffers show an overrun."""
-    check_values(row, row.dtypes[:1], tuple(c for c in row.cases if c.size <= 300)[:8])
 
 
 # -- what infer says
@@ -246,6 +247,7 @@ def check_second(p: Problem) -> None:
             f"allowed {allowed:.3g})"
 
 
+@pytest.mark.oclgrind
 @each(differentiable(1))
 def test_gradient(row: Row) -> None:
     for p in problems(row):
@@ -263,11 +265,3 @@ def test_gradient_of_kernels_under_gpu_schedule(row: Row, gpu_schedule: None) ->
     """Rules are the same under both schedules, the kernels they call are not: two cases of each kernel op."""
     for p in problems(row)[-2:]:
         check_gradient(p)
-
-
-# -- the table itself
-def test_every_registered_op_has_a_row() -> None:
-    missing = sorted(set(registry()) - covered())
-    assert not missing, f"ops without a row in tests/ops: {', '.join(missing)}"
-    unknown = sorted(covered() - set(registry()))
-    assert not unknown, f"rows cover ops that are not registered: {', '.join(unknown)}"

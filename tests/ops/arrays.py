@@ -39,7 +39,7 @@ _TRANSPOSE = tuple(case(s, perm=p) for s, p in (
     ((1, 7, 1), (2, 1, 0)), ((311, 333), (1, 0)), ((40, 50, 60), (2, 1, 0))))
 _COPIES = (
     _copy("transpose", lambda x, perm: tf.transpose(x, perm), lambda x, perm: np.transpose(x, perm), _TRANSPOSE,
-          dtypes=SIZES, covers=("transpose",), checked=True),
+          dtypes=SIZES, covers=("transpose",)),
     _copy("matrix_transpose", lambda x: tf.matrix_transpose(x), lambda x: np.swapaxes(x, -1, -2), cases([[(2, 3, 4)]]),
           ("transpose",)),
     _copy("broadcast_to", lambda x, to: tf.broadcast_to(x, to), lambda x, to: np.broadcast_to(x, to) + 0 * x,
@@ -62,7 +62,7 @@ _WINDOWS = (((17,), (slice(3, 9),)), ((5, 17), (slice(1, 4), slice(2, None))),
 _REGIONS = (
     _copy("index", lambda x, key: x[key], lambda x, key: x[key],
           tuple(Case((s,), {"key": k}) for s, k in _WINDOWS), ("take_at", "place_at", "strided_slice", "place"),
-          dtypes=("float32", "int8", "bool", "int64"), checked=True),
+          dtypes=("float32", "int8", "bool", "int64")),
     _copy("slice", lambda x, begin, size: tf.slice(x, begin, size),
           lambda x, begin, size: x[tuple(slice(b, None if n < 0 else b + n) for b, n in zip(begin, size))],
           (case((5, 17), begin=[1, 3], size=[2, -1]), case((6,), begin=[0], size=[6])), ("take_at", "place_at")),
@@ -118,7 +118,7 @@ _SHAPES = tuple(Case((), {"to": to}) for to in ((), (0,), (1,), (17,), (3, 5), (
 _FILLS = tuple(
     Row(f"fill of {dtype}", lambda to, value=value, dtype=dtype: creation._filled("fill", to, value, dtype),
         lambda to, value=value, dtype=dtype: np.full(to, value).astype(dtype), _NONE, _SHAPES, ("fill",), 0,
-        result=dtype, checked=dtype == "float32")
+        result=dtype)
     for dtype, value in (("float32", 1.5), ("float16", -2.0), ("int8", -7), ("int64", 2**40), ("bool", True),
                          ("float64", 1e300), ("uint8", 255), ("int16", -30_000)))
 _MADE = (

@@ -57,7 +57,7 @@ _TWO = tuple(Case((c.shapes[0], c.shapes[0])) for c in _ROWS)
 _PICKED = tuple(Case((tuple(c.shapes[0])[:-1], tuple(c.shapes[0]))) for c in _ROWS if c.shapes[0][-1] >= 3)
 
 ROWS = (
-    Row("softmax", lambda x: tf.nn.softmax(x), _soft, (_LOGITS,), _ROWS, tolerance=Ulps(24), checked=True,
+    Row("softmax", lambda x: tf.nn.softmax(x), _soft, (_LOGITS,), _ROWS, tolerance=Ulps(24),
         dtypes=("float32", "float16", "float64"), gradient=2e-5),
     Row("softmax along another axis", lambda x, axis: tf.nn.softmax(x, axis), _soft, (_LOGITS,),
         (case((5, 7), axis=0), case((2, 3, 4), axis=1)), ("softmax", "transpose"), tolerance=Ulps(24)),
@@ -65,7 +65,7 @@ ROWS = (
         gradient=2e-5, dtypes=("float32", "float16")),
     Row("softmax_cross_entropy_with_logits", lambda y, x: tf.nn.softmax_cross_entropy_with_logits_v2(y, x),
         lambda y, x: -(y * _log_soft(x)).sum(-1), (_LABELS, _LOGITS), _TWO,
-        tolerance=Rounded(12, _scale), gradient=1e-5, dtypes=("float32", "float16"), checked=True,
+        tolerance=Rounded(12, _scale), gradient=1e-5, dtypes=("float32", "float16"),
         covers=("softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_grad")),
     Row("softmax_cross_entropy_with_logits of fixed labels",
         lambda y, x: tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=x),
@@ -76,7 +76,7 @@ ROWS = (
     Row("sparse_softmax_cross_entropy_with_logits",
         lambda y, x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=x), _sparse,
         (Input(ints=below(3), dtype="int32", smooth=False), _LOGITS), _PICKED, tolerance=Rounded(12, _scale),
-        dtypes=("float32", "float16"), checked=True,
+        dtypes=("float32", "float16"),
         covers=("sparse_softmax_cross_entropy_with_logits", "sparse_softmax_cross_entropy_with_logits_grad")),
     Row("sparse_softmax_cross_entropy_with_logits by int64",
         lambda y, x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=x), _sparse,

@@ -75,7 +75,7 @@ def _reduction(name: str, twin: Any, tolerance: Any, domain: Any = uniform(-2, 2
 
 _NEAR_ONE = uniform(0.5, 1.5)
 _REDUCE = (
-    _reduction("reduce_sum", _over(np.sum), Sums(), checked=True,
+    _reduction("reduce_sum", _over(np.sum), Sums(),
                dtypes=("float32", "float16", "float64", "int32", "int64", "int8", "uint8")),
     _reduction("reduce_mean", _mean, Sums(squares=lambda x, **how: _mean(x, **how) / _count(x, **how)),
         dtypes=("float32", "float16")),
@@ -116,8 +116,7 @@ _ARG = tuple(
         (Input(integers(-9, 10), integers(-9, 10)),), tuple(case(s, axis=a, output_type="int64") for s, a in (
             ((1,), 0), ((15,), 0), ((16,), 0), ((17,), 0), ((7, 13), 0), ((7, 13), 1), ((3, 33, 5), 1), ((40, 3), -1),
             (Transposed((5, 9)), 1), ((0, 3), 1), ((100_003,), 0), ((300, 333), 0), ((333, 300), 1))), order=0,
-        dtypes=("float32", "int32", "float16", "uint8") if name == "argmax" else ("float32",), result="int64",
-        checked=name == "argmax")
+        dtypes=("float32", "int32", "float16", "uint8") if name == "argmax" else ("float32",), result="int64")
     for name in ("argmax", "argmin")) + (
     Row("argmax as int32", lambda x: tf.argmax(x, 1, output_type=tf.int32), lambda x: np.argmax(x, 1), (Input(),),
         (case((7, 13)), case((5, 20))), ("argmax",), 0, result="int32"),)
@@ -149,7 +148,7 @@ def _recurrence(a: Any, b: Any) -> Any:
 
 
 _RUNNING = (
-    Row("cumsum", lambda x, **how: tf.cumsum(x, **how), _scan(np.cumsum, 0), (Input(),), _SCANS, checked=True,
+    Row("cumsum", lambda x, **how: tf.cumsum(x, **how), _scan(np.cumsum, 0), (Input(),), _SCANS,
         tolerance=Sums(), dtypes=("float32", "int32", "float16")),
     Row("cumprod", lambda x, **how: tf.cumprod(x, **how), _scan(np.cumprod, 1), (Input(_NEAR_ONE, integers(-2, 3)),),
         _SCANS[:9], tolerance=Rounded(20), dtypes=("float32", "int32"), covers=("cumprod", "linear_recurrence"),

@@ -194,7 +194,6 @@ class Row:
         gradient: relative tolerance of gradients (of the sum of absolute contributions).
         specials: values (0, -0, inf, nan, ...) compared besides; for elementwise rows.
         symbolic: False where the call needs values (host ops), so it cannot be recorded.
-        checked: also run on the checking device; one or two rows per kernel template.
     """
 
     name: str
@@ -210,7 +209,6 @@ class Row:
     gradient: float = 1e-5
     specials: tuple = ()
     symbolic: bool = True
-    checked: bool = False
 
     @property
     def ops(self) -> tuple:

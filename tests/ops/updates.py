@@ -62,7 +62,7 @@ def _adadelta(v: Any, a: Any, u: Any, g: Any, lr: float, rho: float, rest: float
     return [v - lr * delta, a, u * rho + delta * delta * rest]
 
 
-def _ftrl(v: Any, a: Any, z: Any, g: Any, lr: float, l1: float, l2: float, p: float) -> list:
+def _ftrl(v: Any, a: Any, z: Any, g: Any, lr: float, l1: float, l2: float, p: float = 0.5) -> list:
     new = a + g * g
     z = z + g - (new**p - a**p) / lr * v
     quadratic = new**p / lr + l2
@@ -78,6 +78,7 @@ ROWS = (
     _step(update.CENTERED_RMSPROP, _centered, 3, 0.1, 0.1, 0.9, 4.0),
     _step(update.ADAGRAD, _adagrad, 1, 0.1),
     _step(update.ADADELTA, _adadelta, 2, 0.1, 0.95, 0.05, 1e-6),
-    _step(update.FTRL, _ftrl, 2, 0.5, 0.25, 0.125, 0.5, signed=1),
+    _step(update.FTRL, _ftrl, 2, 0.5, 0.25, 0.125, signed=1),
+    _step(update.FTRL_POWER, _ftrl, 2, 0.5, 0.25, 0.125, 0.75, signed=1),
     _step(update.MOVING_AVERAGE, lambda v, x, rest: v - (v - x) * rest, 0, 0.1),
 )
