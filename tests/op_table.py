@@ -15,6 +15,7 @@ from tests.ops import (
     neural,
     products,
     randoms,
+    recurrent,
     reductions,
     updates,
 )
@@ -23,7 +24,7 @@ from tests.ops.row import Row
 __all__ = ["ROWS", "covered"]
 
 ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
-                         *neural.ROWS, *products.ROWS, *randoms.ROWS, *updates.ROWS)
+                         *neural.ROWS, *products.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
 
 
 def covered() -> set[str]:
