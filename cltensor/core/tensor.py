@@ -266,6 +266,8 @@ def as_array(value: Any, dtype: DType | None, op: str = "constant") -> np.ndarra
     if array.dtype == object:
         raise InvalidArgumentError(f"{op}: the value {value!r:.80} does not convert to numbers"
                                    + (" (None)" if value is None else ""))
+    if not array.dtype.isnative:        # numbers of a file in the other byte order
+        array = array.astype(array.dtype.newbyteorder("="))
     leaf = _leaf(value)
     if dtype is None:
         if not isinstance(leaf, (np.ndarray, np.generic)) and not hasattr(leaf, "__array__"):
