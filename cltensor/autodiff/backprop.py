@@ -62,7 +62,9 @@ class OpRecord(Record):
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
         if self.op.variadic:
-            return list(self.op.vjps[0].rule(*self._read(self.op.vjps[0], gradients)))
+            vjp = self.op.vjps[0]
+            assert vjp is not None          # the tape keeps no record of an op without a rule
+            return list(vjp.rule(*self._read(vjp, gradients)))
         return [rules.call(self.name, i, vjp, self._read(vjp, gradients)) if want and vjp is not None else None
                 for i, (vjp, want) in enumerate(zip(self.op.vjps, wanted))]
 

@@ -63,7 +63,7 @@ class GradientTape:
         """An op ran; keep it if it depends on something watched and has a gradient."""
         tracked = self._tracked
         for x in inputs:
-            if type(x) is Tensor and x.uid in tracked:
+            if isinstance(x, Tensor) and x.uid in tracked:
                 break
         else:
             return
@@ -71,7 +71,7 @@ class GradientTape:
         if not vjps:
             return
         outs = out if type(out) is tuple else (out,)
-        need = tuple(type(x) is Tensor and x.uid in tracked and (op.variadic or vjps[i] is not None)
+        need = tuple(isinstance(x, Tensor) and x.uid in tracked and (op.variadic or vjps[i] is not None)
                      for i, x in enumerate(inputs))
         if not any(need):
             return
@@ -117,7 +117,7 @@ class GradientTape:
         for t in nest.flatten(tensor):
             if isinstance(t, Variable):
                 self._watched[id(t)] = t
-                self._note(t, t._value)
+                self._note(t, t.current())
             elif isinstance(t, Tensor):
                 if t.dtype.is_floating:
                     self._tracked.add(t.uid)
@@ -208,8 +208,8 @@ class GradientTape:
             if t is None:
                 raise InvalidArgumentError("GradientTape.gradient: a target is None")
             if isinstance(t, Variable):         # the gradient of a variable by itself is one
-                self._note(t, t._value)
-                t = t._value
+                self._note(t, t.current())
+                t = t.current()
             if not isinstance(t, Tensor):
                 continue
             if g is not None:

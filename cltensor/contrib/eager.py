@@ -12,6 +12,7 @@ from cltensor.autodiff.functional import (
 from cltensor.autodiff.tape import GradientTape
 from cltensor.core.mode import enable_eager_execution, executing_eagerly
 from cltensor.data.iterator import Iterator
+from cltensor.graph.function import defun
 from cltensor.ops.variable import Variable
 from cltensor.runtime.device import default as default_device
 from cltensor.runtime.device import devices as list_devices
@@ -21,7 +22,7 @@ from cltensor.train.checkpoint import Checkpoint
 in_eager_mode = executing_eagerly
 
 __all__ = [
-    "Checkpoint", "GradientTape", "Iterator", "Variable", "custom_gradient", "default_device",
+    "Checkpoint", "GradientTape", "Iterator", "Variable", "custom_gradient", "default_device", "defun",
     "enable_eager_execution", "executing_eagerly", "gradients_function", "implicit_gradients",
     "implicit_value_and_gradients", "in_eager_mode", "list_devices", "make_vjp", "metrics",
     "num_gpus", "value_and_gradients_function",

@@ -19,10 +19,11 @@ import numpy as np
 
 from cltensor.base.dtypes import DType
 from cltensor.base.errors import DTypeError
+from cltensor.core.late import Late, LateInt
 from cltensor.core.op import OpDef
 from cltensor.runtime import device as devices
 
-__all__ = ["execute", "state", "current_device", "device_scope", "SLOTS", "describe"]
+__all__ = ["execute", "state", "current_device", "device_scope", "eagerly", "SLOTS", "describe"]
 
 
 class _State(threading.local):
@@ -59,7 +60,7 @@ class SlotSig:
 _BOOL, _INT, _FLOAT = SlotSig("bool"), SlotSig("int"), SlotSig("float")
 # NumPy scalars that are subclasses of Python's, or come out of Python arithmetic, are weak like them
 SLOTS: dict[type, SlotSig] = {bool: _BOOL, np.bool_: _BOOL, int: _INT, float: _FLOAT, np.float64: _FLOAT,
-                              np.float32: _FLOAT, np.int64: _INT, np.int32: _INT}
+                              np.float32: _FLOAT, np.int64: _INT, np.int32: _INT, Late: _FLOAT, LateInt: _INT}
 _readers: set = set()          # classes with a cheap as_tensor(): variables
 _Tensor: Any = None
 _convert: Callable
@@ -211,3 +212,18 @@ class device_scope:
 
     def __exit__(self, *exc: Any) -> None:
         state.device = self._before.pop()
+
+
+class eagerly:
+    """Context manager: inside, ops run at once and no recorder listens, whatever records outside.
+
+    What makes state (a variable's first value, an optimizer's slot) must happen once, not in a recording.
+    """
+
+    def __enter__(self) -> eagerly:
+        self._before = (state.interpreter, state.recorders)
+        state.interpreter, state.recorders = None, []
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.interpreter, state.recorders = self._before

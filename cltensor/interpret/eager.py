@@ -21,7 +21,8 @@ from cltensor.interpret.runner import Run, bind_plan
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.runtime import device as devices
 
-__all__ = ["bind", "input_specs", "infer_specs", "copy_to", "lower", "expression_text"]
+__all__ = ["bind", "bind_specs", "bind_host", "moving", "input_specs", "infer_specs", "copy_to", "lower",
+           "expression_text"]
 
 
 def input_specs(op: OpDef, inputs: tuple) -> tuple:
@@ -79,22 +80,29 @@ def bind(op: OpDef, inputs: tuple, attrs: tuple) -> Run:
     """What runs this op on inputs of these specs. Raises what `infer` raises; nothing has run then."""
     device = _place(inputs)
     if op.run is not None:
-        return _host(op, device, attrs)
+        return bind_host(op, device, attrs)
     ins = input_specs(op, inputs)
-    outs = infer_specs(op, ins, attrs)
+    run = bind_specs(op, ins, tuple(not isinstance(x, Tensor) for x in inputs), infer_specs(op, ins, attrs), attrs,
+                     device)
+    moves = tuple(i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.placed_on is not device)
+    return moving(run, device, moves) if moves else run
+
+
+def bind_specs(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, device: Any) -> Run:
+    """What runs a view, expression or kernel row on inputs of these specs that are on the device.
+
+    `slots` tells which inputs are Python scalars; `outs` are the result specs that `infer` gave.
+    """
     if any(s.size is None for s in outs):
         raise InternalError(f"{op.name}: infer left the result shape open: {outs}")
-    moves = tuple(i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.placed_on is not device)
-    slots = tuple(not isinstance(x, Tensor) for x in inputs)
     if op.view:
-        run = _view(sig_of(outs[0], device))
-    elif all(s.size == 0 for s in outs):
-        run = _empty(op, device, outs)
-    elif op.slots is not True and any(isinstance(x, Tensor) and x.spec.size == 0 for x in inputs) and _must_fill(op):
-        run = _filled(op, device, outs)
-    else:
-        run = bind_plan(op, lower(op, ins, slots, outs, attrs, device.traits), device, ins, outs)
-    return _moving(run, device, moves) if moves else run
+        return _view(sig_of(outs[0], device))
+    if all(s.size == 0 for s in outs):
+        return _empty(op, device, outs)
+    if op.slots is not True and op.identity is not None and any(
+            s.size == 0 for s, slot in zip(ins, slots) if not slot):
+        return _filled(op, device, outs)
+    return bind_plan(op, lower(op, ins, slots, outs, attrs, device.traits), device, ins, outs)
 
 
 def _place(inputs: tuple) -> Any:
@@ -108,10 +116,6 @@ def _place(inputs: tuple) -> Any:
                 return x.placed_on
             first = first or x.placed_on
     return first or devices.default()
-
-
-def _must_fill(op: OpDef) -> bool:
-    return op.identity is not None
 
 
 def _view(sig: Any) -> Run:
@@ -143,7 +147,8 @@ def _identity(op: OpDef, spec: Spec) -> Any:
     return op.identity(spec.dtype) if callable(op.identity) else op.identity
 
 
-def _host(op: OpDef, device: Any, attrs: tuple) -> Run:
+def bind_host(op: OpDef, device: Any, attrs: tuple) -> Run:
+    """What runs a host row."""
     keywords = dict(attrs)
     body = op.run
     assert body is not None
@@ -154,7 +159,8 @@ def _host(op: OpDef, device: Any, attrs: tuple) -> Run:
     return run
 
 
-def _moving(run: Run, device: Any, moves: tuple) -> Run:
+def moving(run: Run, device: Any, moves: tuple) -> Run:
+    """`run` with the inputs at these positions copied to the device first."""
     def moved(inputs: tuple) -> Any:
         here = list(inputs)
         for i in moves:

@@ -7,9 +7,11 @@ as the ops one by one (see kernels/elementwise.cl.mako and kernels/common.cl.mak
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
+from cltensor.core.late import Late
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import expression_text, input_specs
 from cltensor.interpret.record import Node, Symbol
@@ -21,37 +23,46 @@ __all__ = ["fuse", "LIMIT"]
 LIMIT = 24          # statements in one kernel: more spill registers and compile slowly
 
 
-def fuse(nodes: list[Node], leaves: list[Symbol], results: list[Symbol]) -> Expression | None:
+def fuse(nodes: list[Node], leaves: list, results: list[Symbol]) -> Expression | None:
     """The expression of `nodes` over `leaves`; None if one of them is no expression row, or there are too many.
 
     Args:
         nodes: in the order they were recorded; Python scalars in their inputs become literals.
-        leaves: symbols the expression reads, in the order of its inputs.
+        leaves: tensors, symbols and late numbers the expression reads, in the order of its inputs.
         results: symbols it yields.
     """
     if len(nodes) > LIMIT or any(n.op.expr is None for n in nodes):
         return None
     n, count = len(leaves), 0
-    values = {s.uid: i for i, s in enumerate(leaves)}
+    values = {_name(x): i for i, x in enumerate(leaves)}
+    dtypes = [x.dtype.name if isinstance(x, Tensor) else "" for x in leaves]
     parts = []
     for node in nodes:
-        if any(isinstance(x, Tensor) and x.uid not in values for x in node.inputs):
+        keep = [i for i, x in enumerate(node.inputs) if isinstance(x, (Tensor, Late))]
+        if any(_name(node.inputs[i]) not in values for i in keep):
             return None
         ins = input_specs(node.op, node.inputs)
-        keep = [i for i, x in enumerate(node.inputs) if isinstance(x, Tensor)]
         if not keep or ins[keep[-1]].dtype is not ins[-1].dtype:
             return None         # the last operand decides the words of a text, so it must be there
+        for i in keep:
+            if isinstance(node.inputs[i], Late):
+                dtypes[values[_name(node.inputs[i])]] = ins[i].dtype.name
         texts = expression_text(node.op, ins, node.attrs)
         texts = tuple(_inline(t, node.inputs, ins, keep) for t in ((texts,) if isinstance(texts, str) else texts))
         part = single(texts, tuple(ins[i] for i in keep), (False,) * len(keep), tuple(o.spec for o in node.outputs))
-        parts.append((part, tuple(values[node.inputs[i].uid] for i in keep)))
+        parts.append((part, tuple(values[_name(node.inputs[i])] for i in keep)))
         for o in node.outputs:
             values[o.uid] = n + count
             count += 1
     if any(r.uid not in values for r in results):
         return None
-    inputs = tuple((s.spec.dtype.name, False) for s in leaves)
+    inputs = tuple((d, isinstance(x, Late)) for d, x in zip(dtypes, leaves))
     return compose(parts, n, inputs, tuple(values[r.uid] for r in results))
+
+
+def _name(x: Any) -> int:
+    """A number for what a node reads: a tensor's uid, or the identity of a late number (never a uid: negative)."""
+    return x.uid if isinstance(x, Tensor) else -id(x)
 
 
 def _inline(text: str, inputs: tuple, specs: tuple, keep: list) -> str:

@@ -7,6 +7,7 @@ same errors as in eager mode.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cltensor.base.errors import FailedPreconditionError
@@ -16,7 +17,7 @@ from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Node", "Recording"]
+__all__ = ["Symbol", "Node", "State", "Recording"]
 
 
 class Symbol(Tensor):
@@ -40,18 +41,30 @@ class Symbol(Tensor):
     def __str__(self) -> str:
         return f"Tensor(shape={self.shape}, dtype={self.dtype.name})"
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
     __repr__ = __str__
     __hash__ = object.__hash__
 
 
 class Node:
-    """One recorded op; inputs are symbols, concrete tensors and Python scalars."""
+    """One recorded op; inputs are symbols, concrete tensors, Python scalars and late numbers.
 
-    __slots__ = ("op", "inputs", "attrs", "outputs")
+    `device` is that of the `tf.device` scope it was recorded in, None without one.
+    """
 
-    def __init__(self, op: OpDef, inputs: tuple, attrs: tuple, specs: tuple):
-        self.op, self.inputs, self.attrs = op, inputs, attrs
-        self.outputs = tuple(Symbol(s, self, i) for i, s in enumerate(specs))
+    __slots__ = ("op", "inputs", "attrs", "outputs", "device")
+
+    def __init__(self, op: OpDef, inputs: tuple, attrs: tuple, outputs: tuple, device: Any = None):
+        self.op, self.inputs, self.attrs, self.outputs, self.device = op, inputs, attrs, outputs, device
+
+    def with_inputs(self, inputs: tuple) -> Node:
+        """The same node with other inputs; its outputs are the same symbols."""
+        return Node(self.op, inputs, self.attrs, self.outputs, self.device)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name}: {', '.join(map(str, self.inputs))}>"
 
 
 class Recording:
@@ -69,6 +82,9 @@ class Recording:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.variables: dict[int, State] = {}
+        self.before: list[Callable[[], Any]] = []       # called at the start of each replay
+        self.after: list[Callable[[], Any]] = []        # and at its end
         self._before: list = []
 
     def __enter__(self) -> Recording:
@@ -83,9 +99,35 @@ class Recording:
         """Append a node; raises what `infer` raises, and then nothing was appended."""
         inputs, _ = dispatch.prepare(op, inputs, attrs)
         inputs = dispatch.resolve_slots(op, inputs)
-        node = Node(op, inputs, attrs, infer_specs(op, input_specs(op, inputs), attrs))
+        specs = infer_specs(op, input_specs(op, inputs), attrs)
+        node = Node(op, inputs, attrs, (), dispatch.state.device)
+        node.outputs = tuple(Symbol(s, node, i) for i, s in enumerate(specs))
         self.nodes.append(node)
         out = node.outputs[0] if op.outputs == 1 and len(node.outputs) == 1 else node.outputs
         for recorder in dispatch.state.recorders:
             recorder.record(op, attrs, inputs, out)
         return out
+
+    # -- state: a variable is a value at the start, and another at the end
+    def read(self, variable: Any, value: Tensor) -> Tensor:
+        """The variable's value at this point of the recording."""
+        held = self.variables.get(id(variable))
+        if held is None:
+            held = self.variables[id(variable)] = State(variable, Symbol(value.spec))
+        return held.now
+
+    def assign(self, variable: Any, value: Tensor) -> None:
+        """From here on the variable has this value; the replay stores the last one when all has run."""
+        self.read(variable, variable.current())
+        held = self.variables[id(variable)]
+        held.now, held.written = value, True
+
+
+class State:
+    """A variable in a recording: the symbol of its value at the start, and its value now."""
+
+    __slots__ = ("variable", "start", "now", "written")
+
+    def __init__(self, variable: Any, start: Symbol):
+        self.variable, self.start, self.written = variable, start, False
+        self.now: Tensor = start

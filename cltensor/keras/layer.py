@@ -19,6 +19,7 @@ from cltensor.base import nest
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
+from cltensor.core.dispatch import eagerly
 from cltensor.core.tensor import Tensor
 from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
@@ -213,7 +214,7 @@ class Layer(Trackable):
                                        f"{show(dims)}")
         make = initializers.get(initializer) if initializer is not None else initializers.get("glorot_uniform") \
             if kind.is_floating else initializers.get("zeros")
-        with quietly():
+        with eagerly():
             variable = Variable(make(dims, dtype=kind), trainable=trainable, name=f"{self.name}/{name}", dtype=kind,
                                 constraint=constraint)
         if regularizer is not None:

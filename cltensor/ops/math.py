@@ -101,7 +101,7 @@ minimum = elementwise("minimum", {"float": "select(x1, x0, (x0 <= x1) | isnan(x0
 
 def _power_text(*specs: Spec) -> str:
     if specs[-1].dtype.is_floating:
-        return "pow(x0, x1)"
+        return "pow_lanes(x0, x1)" if specs[-1].dtype.name == "float64" else "pow(x0, x1)"
     parts, bits = ["T b0 = x0", f"T r0 = {_ONE}"], 8 * specs[-1].dtype.size - 1
     for k in range(bits):       # by squaring: one bit of the exponent at a time
         parts.append(f"T r{k + 1} = select(r{k}, r{k} * b{k}, ((x1 >> K({k})) & K(1)) != K(0))")

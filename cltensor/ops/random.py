@@ -16,8 +16,9 @@ import numpy as np
 from cltensor.base.dtypes import DType, as_dtype, float32, int64
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
-from cltensor.core.dispatch import execute
+from cltensor.core.dispatch import execute, state
 from cltensor.core.generator import Draw, generator, words
+from cltensor.core.late import LateInt
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, static_value
@@ -81,7 +82,12 @@ def _reserve(op: str, n: int, dtype: DType, seed: Any) -> Draw:
         if seed.ndim or seed.dtype.kind not in "iu":
             raise DTypeError(f"{op}: seed must be an integer, it has dtype {seed.dtype} and shape {show(seed.shape)}")
         seed = int(seed)
-    return generator.reserve(-(-n // _group(dtype)) * _LANES, seed)
+    blocks = -(-n // _group(dtype)) * _LANES
+    if state.interpreter is None:
+        return generator.reserve(blocks, seed)
+    drawn: list = []            # where ops are recorded, each replay draws anew
+    state.interpreter.before.append(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)))
+    return Draw(*(LateInt(lambda i=i: drawn[i]) for i in range(4)))         # type: ignore[misc, arg-type]
 
 
 def _run(op: str, row: OpDef, shape: Any, dtype: DType, seed: Any, *numbers: Any) -> Any:

@@ -16,12 +16,13 @@ from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
 from cltensor.core import dispatch
-from cltensor.core.dispatch import current_device, state
+from cltensor.core.dispatch import current_device, eagerly, state
 from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor, convert, static_value, to_array
 from cltensor.core.trackable import Leaf
 from cltensor.interpret.eager import copy_to
 from cltensor.ops import math
+from cltensor.ops.array import stop_gradient
 
 __all__ = ["Variable", "assign", "assign_add", "assign_sub"]
 
@@ -57,9 +58,16 @@ class Variable(Leaf):
         if initial_value is None:
             raise InvalidArgumentError("Variable: initial_value is missing; give a number, an array, a tensor or a "
                                        "function that returns one")
-        value = initial_value() if callable(initial_value) else initial_value
+        if callable(initial_value):
+            with eagerly():         # made once, even where the call that makes it is being recorded
+                value = initial_value()
+        else:
+            value = initial_value
         want = None if dtype is None else as_dtype(dtype)
         t = convert(value, want, op="Variable")
+        if not t.sig.device:
+            raise InvalidArgumentError("Variable: initial_value has no value yet, as ops are being recorded here; give "
+                                       "a function that returns it, or make the variable outside")
         device = t.placed_on if host else state.device or (t.placed_on if t.host is None else current_device())
         self._host = host
         self._value = self._relabel(t, device)
@@ -118,10 +126,15 @@ class Variable(Leaf):
     # -- reading
     def as_tensor(self) -> Tensor:
         """The value now; tapes are told that it was read."""
-        value = self._value
+        value = self.current()
         for recorder in state.recorders:
             recorder.read(self, value)
         return value
+
+    def current(self) -> Tensor:
+        """The value now, without telling the tapes."""
+        interpreter = state.interpreter
+        return self._value if interpreter is None else interpreter.read(self, self._value)
 
     def read_value(self) -> Tensor:
         """The value now, as a tensor that later assignments leave alone."""
@@ -163,13 +176,16 @@ class Variable(Leaf):
     def _update(self, op: Any, on_host: Any, delta: Any, what: str) -> Variable:
         recorders, state.recorders = state.recorders, []       # assigning has no gradient
         try:
+            if state.interpreter is not None and self._host:
+                state.interpreter.after.append(lambda: self._update(op, on_host, delta, what))
+                return self
             if self._host:
                 array = static_value(convert(delta, self.dtype, op=what) if not isinstance(delta, Tensor) else delta)
                 with np.errstate(over="ignore"):
                     return self._put_array(on_host(to_array(self._value), array), what)
             scope, state.device = state.device, self._value.placed_on
             try:
-                return self._put(op(self._value, delta), what)
+                return self._put(op(self.current(), delta), what)
             finally:
                 state.device = scope
         finally:
@@ -177,17 +193,28 @@ class Variable(Leaf):
 
     def _put(self, t: Tensor, what: str) -> Variable:
         mine = self._value.sig
+        if state.interpreter is not None:
+            return self._put_later(t, what)
         if t.sig is mine and not self._host and t.spec.size:
             self._value = Tensor(mine, t.buffer, t.host)       # the usual case: same spec, same device
             return self
+        self._check(t, what)
+        self._value = self._relabel(t, mine.device)
+        return self
+
+    def _put_later(self, t: Tensor, what: str) -> Variable:
+        """Recorded: a value of its own again, as no gradient passes through an assignment."""
+        self._check(t, what)
+        state.interpreter.assign(self, stop_gradient(t) if t.sig.device is None else t)
+        return self
+
+    def _check(self, t: Tensor, what: str) -> None:
         if t.dtype is not self.dtype:
             raise DTypeError(f"{what}: the value has dtype {t.dtype.name}, the variable {self.name} has "
                              f"{self.dtype.name}; use cast")
-        if t.spec.shape != mine.spec.shape:
+        if t.spec.shape != self._value.spec.shape:
             raise InvalidArgumentError(f"{what}: the value has shape {show(t.spec.shape)}, the variable {self.name} "
-                                       f"has {show(mine.spec.shape)}")
-        self._value = self._relabel(t, mine.device)
-        return self
+                                       f"has {show(self._value.spec.shape)}")
 
     def _put_array(self, array: np.ndarray, what: str) -> Variable:
         spec = self._value.spec

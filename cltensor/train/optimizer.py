@@ -11,9 +11,9 @@ from typing import Any
 
 from cltensor.autodiff.tape import GradientTape
 from cltensor.base import nest
-from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.base.shapes import show
-from cltensor.core.dispatch import device_scope, execute, state
+from cltensor.core.dispatch import device_scope, eagerly, execute, state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert, host_value
@@ -85,6 +85,11 @@ class Optimizer(Trackable):
     # -- what a subclass says
     def _prepare(self) -> None:
         """Look up the numbers of this step."""
+
+    def _prepare_late(self) -> None:
+        """`_prepare` where ops are recorded: each replay looks its numbers up, none is baked in."""
+        raise UnimplementedError(f"{self._name}.apply_gradients: this optimizer cannot be recorded; apply its "
+                                 "gradients outside the function")
 
     def _rule(self, variable: Variable) -> tuple[OpDef, tuple]:
         """The row that updates the variable, and its numbers."""
@@ -174,11 +179,17 @@ class Optimizer(Trackable):
             raise InvalidArgumentError(f"{self._name}.apply_gradients: no gradient for any variable: "
                                        f"{', '.join(v.name for _, v in pairs[:5])}{', ...' if pairs[5:] else ''}")
         with quietly():
-            self._prepare()
+            if state.interpreter is None:
+                self._prepare()
+            else:
+                self._prepare_late()
             for g, v in given:
                 with device_scope(v.placed_on):
                     self._update(g, v)
-            self._finish()
+            if state.interpreter is None:
+                self._finish()
+            else:
+                state.interpreter.after.append(self._finish)
             if global_step is not None:
                 global_step.assign_add(1)
 
@@ -227,7 +238,7 @@ class Optimizer(Trackable):
         return self._make_slot(variable, slot_name) if slot is None else slot
 
     def _make_slot(self, variable: Variable, slot_name: str) -> Variable:
-        with quietly(), device_scope(variable.placed_on):
+        with eagerly(), device_scope(variable.placed_on):
             value = full_like(variable, self._slot_start[slot_name])
             slot = Variable(value, trainable=False, name=f"{variable.name[:-2]}/{self._name}/{slot_name}")
         self._slots.setdefault(slot_name, {})[variable] = slot

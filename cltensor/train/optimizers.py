@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cltensor.base.errors import InvalidArgumentError
+from cltensor.base.errors import InvalidArgumentError, UnimplementedError
+from cltensor.core.dispatch import eagerly, state
+from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.ops import update
 from cltensor.ops.math import cast
@@ -31,10 +33,20 @@ class _Numbers(Optimizer):
     def _prepare(self) -> None:
         self._now = {name: self._value(name) for name in self._hyper}
 
+    def _prepare_late(self) -> None:
+        with eagerly():
+            self._prepare()
+        state.interpreter.before.append(self._prepare)
+        for name, value in self._now.items():
+            if not isinstance(value, float):
+                raise UnimplementedError(f"{self._name}.apply_gradients: {name} is a tensor, which a recorded step "
+                                         "would keep as it is now; give a number, or a function that returns one")
+        self._now = {name: Late(lambda name=name: self._now[name]) for name in self._now}
+
     def _at(self, name: str, variable: Variable) -> Any:
         """The number in the variable's dtype where a device holds it."""
         value = self._now[name]
-        return value if isinstance(value, float) else cast(value, variable.dtype)
+        return value if isinstance(value, (float, Late)) else cast(value, variable.dtype)
 
     def _rest(self, name: str, variable: Variable) -> Any:
         return 1.0 - self._at(name, variable)
@@ -135,11 +147,12 @@ class AdamOptimizer(_Numbers):
             self._now[name] = float(np.float32(self._now[name]))
         first = float(self._power("beta1_power", self._now["beta1"]))
         second = float(self._power("beta2_power", self._now["beta2"]))
-        self._correction = sqrt(1.0 - second) / (1.0 - first)
+        self._now["correction"] = sqrt(1.0 - second) / (1.0 - first)
 
     def _rule(self, variable: Variable) -> tuple[OpDef, tuple]:
-        return update.ADAM, (self._at("learning_rate", variable) * self._correction, self._rest("beta1", variable),
-                             self._rest("beta2", variable), self._at("epsilon", variable))
+        return update.ADAM, (self._at("learning_rate", variable) * self._at("correction", variable),
+                             self._rest("beta1", variable), self._rest("beta2", variable),
+                             self._at("epsilon", variable))
 
     def _finish(self) -> None:
         for name in ("beta1", "beta2"):

@@ -1,0 +1,1 @@
+"""Graphs: recorded ops, made better by passes, compiled once and replayed."""

@@ -1,0 +1,310 @@
+"""defun: a Python function traced once per signature and replayed as one compiled plan.
+
+    step = tf.contrib.eager.defun(train_step)
+    for x, y in dataset:
+        loss = step(x, y)
+
+A signature is the structure of the arguments, shapes and dtypes of tensors, the values of everything else,
+and the device scope. Variables are read at each call and written at its end; a tape and an optimizer inside
+are part of the trace, so a whole training step becomes one plan.
+
+The gradient of a call seen by a tape outside is another trace: the function and its backward pass, together
+optimised. It computes the forward pass again, which costs time and saves the memory of its intermediates;
+and being a traced function itself, it has a gradient of its own: any order follows.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cltensor.autodiff.custom import CustomRecord
+from cltensor.autodiff.tape import GradientTape
+from cltensor.base import nest
+from cltensor.base.errors import InvalidArgumentError, PerformanceWarning
+from cltensor.core.dispatch import state
+from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.tensor import Tensor, convert
+from cltensor.graph.program import Program
+from cltensor.graph.replay import Replay, prepare
+from cltensor.interpret.record import Recording, Symbol
+from cltensor.ops.variable import Variable
+
+__all__ = ["defun", "Function", "MANY"]
+
+MANY = 8            # traces after which a warning says what keeps changing
+
+
+class _Traced:
+    """One trace: its replay, and how to put results back into the structure the function returned."""
+
+    __slots__ = ("replay", "result", "kinds", "variables", "describe", "gradient")
+
+    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, describe: str):
+        self.replay, self.result, self.kinds, self.variables = replay, result, kinds, variables
+        self.describe = describe
+        self.gradient: Function | None = None
+
+
+class Function:
+    """A traced function; made by `defun`.
+
+    Attributes: `python_function`; `traces`, the number of signatures seen.
+    """
+
+    def __init__(self, python_function: Callable, name: str | None = None, autograph: Any = None):
+        functools.update_wrapper(self, python_function)
+        self.python_function = python_function
+        self._name = str(name or getattr(python_function, "__name__", "function"))
+        self._traced: dict[tuple, _Traced] = {}
+        self._lock = threading.RLock()
+        self._warned = False
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: one Function per instance, kept on it."""
+        if instance is None:
+            return self
+        name = f"_defun_{self._name}"
+        bound = instance.__dict__.get(name)
+        if bound is None:
+            bound = Function(self.python_function.__get__(instance, owner), self._name)
+            instance.__dict__[name] = bound
+        return bound
+
+    @property
+    def name(self) -> str:
+        """The name of the function, for errors."""
+        return self._name
+
+    @property
+    def traces(self) -> int:
+        """Number of signatures traced so far."""
+        return len(self._traced)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.interpreter is not None:           # inside another trace it is part of that one
+            return self.python_function(*args, **kwargs)
+        flat, tensors, key = self._signature(args, kwargs)
+        traced = self._traced.get(key)
+        if traced is None:
+            with self._lock:
+                traced = self._traced.get(key)
+                if traced is None:
+                    traced = self._traced[key] = self._trace(args, kwargs, flat, tensors)
+                    self._watch_retracing()
+        return self._run(traced, tensors, flat, args, kwargs)
+
+    # -- signatures
+    def _signature(self, args: tuple, kwargs: dict) -> tuple[list, list, tuple]:
+        flat = nest.flatten((args, dict(kwargs)))
+        tensors, key = [], [state.device, len(args), tuple(sorted(kwargs))]
+        for i, x in enumerate(flat):
+            if isinstance(x, np.ndarray):
+                x = flat[i] = convert(x, op=self._name)
+            if isinstance(x, Tensor):
+                tensors.append(x)
+                key.append(x.sig)
+            elif isinstance(x, (bool, int, float, str, bytes, type(None))):
+                key.append((type(x), x))
+            else:
+                key.append(_Same(x))
+        key.append(_structure((args, kwargs)))
+        return flat, tensors, tuple(key)
+
+    def _watch_retracing(self) -> None:
+        if len(self._traced) >= MANY and not self._warned:
+            self._warned = True
+            signatures = [t.describe for t in self._traced.values()][-3:]
+            warnings.warn(f"defun: {self._name} was traced {len(self._traced)} times; its arguments keep changing "
+                          f"shape, dtype or Python value: {'; '.join(signatures)}. Pass numbers that change as "
+                          "tensors, and batches of one size", PerformanceWarning, stacklevel=4)
+
+    # -- tracing
+    def _trace(self, args: tuple, kwargs: dict, flat: list, tensors: list) -> _Traced:
+        with Recording() as recording:
+            symbols = [Symbol(t.spec) for t in tensors]
+            given = iter(symbols)
+            inputs = [next(given) if isinstance(x, Tensor) else x for x in flat]
+            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), inputs)
+            result = self.python_function(*new_args, **new_kwargs)
+            leaves = nest.flatten(result)
+            kinds: list = []
+            fetches: list = []
+            for leaf in leaves:
+                if isinstance(leaf, Variable):
+                    leaf = leaf.current()
+                if isinstance(leaf, IndexedSlices):
+                    leaf = leaf.as_tensor()
+                kinds.append(isinstance(leaf, Tensor))
+                if isinstance(leaf, Tensor):
+                    fetches.append(leaf)
+        states = tuple(recording.variables.values())
+        written = [s.now for s in states if s.written]
+        program = Program(tuple(recording.nodes), tuple(symbols) + tuple(s.start for s in states),
+                          tuple(fetches) + tuple(written), states, tuple(recording.before), tuple(recording.after))
+        described = ", ".join(f"{t.spec.shape} {t.dtype.name}" for t in tensors) + "".join(
+            f", {x!r:.20}" for x in flat if not isinstance(x, Tensor))
+        replay = prepare(program, _device(tensors, states))
+        return _Traced(replay, result, kinds, [s.variable for s in states], f"({described})")
+
+    # -- running
+    def _run(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict) -> Any:
+        watched = state.recorders
+        values = [v.current() for v in traced.variables] if watched else []
+        out = traced.replay(tensors)
+        if watched:
+            for variable, value in zip(traced.variables, values):
+                for recorder in watched:
+                    recorder.read(variable, value)
+            record = _CallRecord(self, traced, tensors, values, out, flat, args, kwargs)
+            for recorder in watched:
+                recorder.record_custom(record)
+        given = iter(out)
+        leaves = [next(given) if kind else leaf for kind, leaf in zip(traced.kinds, nest.flatten(traced.result))]
+        return nest.pack_sequence_as(traced.result, leaves) if leaves else traced.result
+
+    def backward(self, traced: _Traced, flat: list, args: tuple, kwargs: dict) -> Function:
+        """The traced function from (inputs, upstream gradients) to the gradients of inputs and variables."""
+        if traced.gradient is not None:
+            return traced.gradient
+        floating = [v for v in traced.variables if v.dtype.is_floating]
+
+        def gradients(inputs: list, upstream: list) -> list:
+            given = iter(inputs)
+            values = [next(given) if isinstance(x, Tensor) else x for x in flat]
+            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), values)
+            writes = {id(v): v.current() for v in traced.variables}
+            with GradientTape() as tape:
+                tape.watch([x for x in inputs if x.dtype.is_floating] + floating)
+                result = self.python_function(*new_args, **new_kwargs)
+            interpreter = state.interpreter
+            for v in traced.variables:      # the gradient must not assign what the call has assigned
+                held = interpreter.variables[id(v)]
+                held.now, held.written = writes[id(v)], False
+            interpreter.after.clear()
+            results = [r for r in nest.flatten(result) if isinstance(r, Tensor)]
+            pairs = [(r, g) for r, g in zip(results, upstream) if r.dtype.is_floating]
+            return tape.gradient([r for r, _ in pairs], list(inputs) + floating,
+                                 output_gradients=[g for _, g in pairs])
+
+        traced.gradient = Function(gradients, f"gradient of {self._name}")
+        return traced.gradient
+
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> Replay:
+        """The compiled replay for arguments like these, tracing if need be.
+
+        Its `program` prints the optimised nodes, `steps` are what runs.
+        """
+        flat, tensors, key = self._signature(args, kwargs)
+        with self._lock:
+            if key not in self._traced:
+                self._traced[key] = self._trace(args, kwargs, flat, tensors)
+        return self._traced[key].replay
+
+
+class _CallRecord(CustomRecord):
+    """What a tape outside keeps of a call: its inputs, and the values the variables had."""
+
+    __slots__ = ("function", "traced", "tensors", "flat", "args", "kwargs")
+
+    def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list, flat: list,
+                 args: tuple, kwargs: dict):
+        floating = [(v, t) for v, t in zip(traced.variables, values) if v.dtype.is_floating]
+        fetched = outs[:sum(traced.kinds)]
+        super().__init__(function.name, tensors, fetched, lambda *g: None, floating)
+        self.function, self.traced, self.tensors = function, traced, tensors
+        self.flat, self.args, self.kwargs = flat, args, kwargs
+
+    def backward(self, gradients: tuple, wanted: tuple) -> list:
+        function = self.function.backward(self.traced, self.flat, self.args, self.kwargs)
+        return function(list(self.tensors), list(gradients))
+
+
+class _Same:
+    """An object in a key: equal only to itself, and kept alive so that its identity is not used again."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _structure(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ("dict", tuple((k, _structure(value[k])) for k in sorted(value, key=repr)))
+    if isinstance(value, (list, tuple)):
+        return (type(value), tuple(_structure(v) for v in value))
+    return None
+
+
+def _device(tensors: list, states: tuple) -> Any:
+    if state.device is not None:
+        return state.device
+    for t in tensors:
+        if t.host is None:
+            return t.placed_on
+    return states[0].variable.placed_on if states else tensors[0].placed_on if tensors else None
+
+
+def defun(func: Callable | None = None, input_signature: Any = None, autograph: Any = None,
+          compiled: bool | None = None, name: str | None = None) -> Any:
+    """Trace a function once per signature and replay it as one compiled plan.
+
+    Args:
+        func: takes and returns nests of tensors and Python values. It runs only while it is traced, so
+            Python side effects (print, list.append) happen then; Python `if` and `while` may depend on Python
+            values and shapes, not on tensors.
+        input_signature: list of (shape, dtype) pairs or Specs the tensor arguments must have.
+
+    Returns: a Function, called like `func`.
+    Raises: InvalidArgumentError for arguments that do not fit the input signature; TypeError when the
+        function asks a tensor for its value while it is traced.
+
+    Example:
+        >>> import cltensor as tf
+        >>> @tf.contrib.eager.defun
+        ... def norm(x):
+        ...     return tf.sqrt(tf.reduce_sum(x * x))
+        >>> norm(tf.constant([3., 4.])).numpy()
+        np.float32(5.0)
+    """
+    if func is None:
+        return lambda f: defun(f, input_signature, autograph, compiled, name)
+    if not callable(func):
+        raise InvalidArgumentError(f"defun: a function is wanted, {func!r:.60} is a {type(func).__name__}")
+    if isinstance(func, Function):
+        return func
+    return Function(func if input_signature is None else _checked(func, input_signature), name)
+
+
+def _checked(func: Callable, signature: Any) -> Callable:
+    wanted = [(tuple(getattr(s, "shape", s[0])), getattr(s, "dtype", None) or s[1]) for s in signature]
+
+    @functools.wraps(func)
+    def checked(*args: Any) -> Any:
+        if len(args) != len(wanted):
+            raise InvalidArgumentError(f"defun: the input signature has {len(wanted)} tensors, {len(args)} arguments "
+                                       "are given")
+        fitted = [x if isinstance(x, Tensor) else convert(x, dtype, op="defun")
+                  for x, (_, dtype) in zip(args, wanted)]
+        for i, (x, (shape, dtype)) in enumerate(zip(fitted, wanted)):
+            if x.dtype != dtype or not x.shape.is_compatible_with(shape):
+                raise InvalidArgumentError(f"defun: argument {i} must have shape {shape} and dtype {dtype}, it has "
+                                           f"{x.shape} and {x.dtype.name}")
+        return func(*fitted)
+    checked.__signature__ = inspect.signature(func)          # type: ignore[attr-defined]
+    return checked
+
+

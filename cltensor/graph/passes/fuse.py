@@ -1,0 +1,143 @@
+"""Elementwise fusion: connected expression ops of one shape become one kernel, several results included.
+
+Ops get a *stage*: an expression takes the largest stage of what it reads, any other op one more. A path from
+one expression to another of the same stage thus passes through expressions only, so those of a stage that
+are connected and have one shape may run as one, and stage after stage is an order in which all can run.
+
+A group ends at LIMIT statements or INPUTS inputs. Results that only the group reads are never written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cltensor.core.late import Late
+from cltensor.core.tensor import Tensor
+from cltensor.graph.program import Program, consumers
+from cltensor.interpret.fusion import LIMIT, fuse
+from cltensor.interpret.record import Node, Symbol
+
+__all__ = ["fuse_elementwise", "FusedNode", "INPUTS"]
+
+INPUTS = 20         # tensors and late numbers a kernel reads at most
+
+
+class _FusedOp:
+    """Lends a group its name; looks like a row to the passes that follow."""
+
+    pure, run, view, expr, lower = True, None, False, None, None
+    slots, may_fail, fails = True, False, ""
+
+    def __init__(self, nodes: list[Node], outputs: int):
+        self.name = "fused(" + ", ".join(n.op.name for n in nodes) + ")"
+        self.outputs = outputs
+
+
+class FusedNode(Node):
+    """A group as one node; `expression` is what its kernel computes from its inputs."""
+
+    __slots__ = ("expression", "size")
+
+    def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any):
+        super().__init__(_FusedOp(nodes, len(results)), tuple(leaves), (), tuple(results),      # type: ignore[arg-type]
+                         nodes[0].device)
+        self.expression, self.size = expression, len(nodes)
+
+
+def _stages(program: Program) -> dict[int, int]:
+    """Stage of each node, by position; feeds and constants are at 0."""
+    of_symbol: dict[int, int] = {}
+    stages = {}
+    for i, node in enumerate(program.nodes):
+        stage = max((of_symbol.get(x.uid, 0) for x in node.inputs if isinstance(x, Symbol)), default=0)
+        stages[i] = stage if node.op.expr is not None else stage + 1
+        of_symbol.update((o.uid, stages[i]) for o in node.outputs)
+    return stages
+
+
+def _components(nodes: list[Node]) -> list[list[Node]]:
+    """Groups of nodes that are connected and have one result shape and device, in an order in which they can run."""
+    group_of: dict[int, list[Node]] = {}       # uid of a result -> its group
+    groups: list[list[Node]] = []
+    for node in nodes:
+        near = {id(g): g for x in node.inputs if isinstance(x, Symbol) and (g := group_of.get(x.uid)) is not None
+                and g[0].outputs[0].spec.shape == node.outputs[0].spec.shape and g[0].device is node.device}
+        if near:
+            first, *rest = near.values()
+            for other in rest:
+                first += other
+                groups = [g for g in groups if g is not other]
+            first.append(node)
+        else:
+            groups.append(first := [node])
+        for member in first:
+            group_of.update((o.uid, first) for o in member.outputs)
+    position = {id(n): i for i, n in enumerate(nodes)}
+    for g in groups:
+        g.sort(key=lambda n: position[id(n)])
+    return _ordered(groups)
+
+
+def _ordered(groups: list[list[Node]]) -> list[list[Node]]:
+    """Groups after those they read."""
+    made = {o.uid: i for i, g in enumerate(groups) for n in g for o in n.outputs}
+    done: set[int] = set()
+    out: list[list[Node]] = []
+
+    def visit(i: int) -> None:
+        if i in done:
+            return
+        done.add(i)
+        for node in groups[i]:
+            for x in node.inputs:
+                if isinstance(x, Symbol) and made.get(x.uid, i) != i:
+                    visit(made[x.uid])
+        out.append(groups[i])
+    for i in range(len(groups)):
+        visit(i)
+    return out
+
+
+def _cut(group: list[Node]) -> list[list[Node]]:
+    """A group cut in order so that each part keeps to the limits."""
+    parts: list[list[Node]] = [[]]
+    read: set[int] = set()
+    for node in group:
+        names = {x.uid if isinstance(x, Tensor) else id(x) for x in node.inputs if isinstance(x, (Tensor, Late))}
+        if parts[-1] and (len(parts[-1]) + len(node.outputs) > LIMIT or len(read | names) > INPUTS):
+            parts.append([])
+            read = set()
+        parts[-1].append(node)
+        read |= names
+    return parts
+
+
+def _fused(part: list[Node], readers: dict[int, list[Node]], fetched: set[int]) -> list[Node]:
+    if len(part) == 1 or not part[0].outputs[0].spec.size:      # empty results take no kernel at all
+        return part
+    inside = {id(n) for n in part}
+    made = {o.uid for n in part for o in n.outputs}
+    leaves: list = []
+    for node in part:
+        for x in node.inputs:
+            if isinstance(x, (Tensor, Late)) and not (isinstance(x, Tensor) and x.uid in made) \
+                    and not any(x is known for known in leaves):
+                leaves.append(x)
+    results = [o for n in part for o in n.outputs
+               if o.uid in fetched or any(id(r) not in inside for r in readers.get(o.uid, ()))]
+    expression = fuse(part, leaves, results)
+    return part if expression is None or not results else [FusedNode(part, leaves, results, expression)]
+
+
+def fuse_elementwise(program: Program) -> Program:
+    """The program with groups of expression ops as single nodes, in stage order."""
+    stages, readers = _stages(program), consumers(program)
+    fetched = {f.uid for f in program.fetches if isinstance(f, Symbol)}
+    nodes: list[Node] = []
+    for stage in range(max(stages.values(), default=-1) + 1):
+        here = [n for i, n in enumerate(program.nodes) if stages[i] == stage]
+        nodes += [n for n in here if n.op.expr is None]
+        for group in _components([n for n in here if n.op.expr is not None]):
+            for part in _cut(group):
+                nodes += _fused(part, readers, fetched)
+    return program.with_nodes(nodes)

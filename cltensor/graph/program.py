@@ -1,0 +1,77 @@
+"""Program: a recording made ready for the passes: nodes in order, what is fed, what is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cltensor.core.tensor import Tensor
+from cltensor.interpret.record import Node, State, Symbol
+
+__all__ = ["Program", "verify", "consumers"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Nodes in an order in which they can run; passes return changed copies.
+
+    `feeds` are symbols whose values come from outside, `fetches` symbols or tensors wanted in the end.
+    `states` are the variables: their `start` symbols are fed too, and the new values of those `written` are the
+    last of the fetches.
+    `before` and `after` are called at the start and the end of each replay.
+    """
+
+    nodes: tuple[Node, ...]
+    feeds: tuple[Symbol, ...]
+    fetches: tuple[Any, ...]
+    states: tuple[State, ...] = ()
+    before: tuple[Callable[[], Any], ...] = field(default=(), repr=False)
+    after: tuple[Callable[[], Any], ...] = field(default=(), repr=False)
+
+    def with_nodes(self, nodes: Any, renamed: dict[int, Any] | None = None) -> Program:
+        """Other nodes; `renamed` maps uids of symbols that went to what takes their place."""
+        renamed = renamed or {}
+        return replace(self, nodes=tuple(nodes),
+                       fetches=tuple(renamed.get(f.uid, f) if isinstance(f, Symbol) else f for f in self.fetches))
+
+    def __str__(self) -> str:
+        names: dict[int, str] = {s.uid: f"%{i}" for i, s in enumerate(self.feeds)}
+        lines = [f"{names[s.uid]} = feed {s.shape} {s.dtype.name}" for s in self.feeds]
+        for n in self.nodes:
+            for o in n.outputs:
+                names[o.uid] = f"%{len(names)}"
+            reads = ", ".join(names.get(x.uid, "constant") if isinstance(x, Tensor) else repr(x)
+                              if isinstance(x, (bool, int, float)) else "late" for x in n.inputs)
+            kept = ", ".join(f"{k}={v}" for k, v in n.attrs)
+            made = ", ".join(names[o.uid] for o in n.outputs)
+            lines.append(f"{made} = {n.op.name}({reads}{'; ' + kept if kept else ''}) "
+                         + ", ".join(f"{o.shape} {o.dtype.name}" for o in n.outputs))
+        lines.append("fetch " + ", ".join(names.get(f.uid, "constant") for f in self.fetches))
+        return "\n".join(lines)
+
+
+def consumers(program: Program) -> dict[int, list[Node]]:
+    """Nodes that read each symbol, by uid."""
+    out: dict[int, list[Node]] = {}
+    for node in program.nodes:
+        for x in node.inputs:
+            if isinstance(x, Symbol):
+                out.setdefault(x.uid, []).append(node)
+    return out
+
+
+def verify(program: Program) -> None:
+    """Every symbol is defined once, and before it is read; run after each pass in tests.
+
+    Raises: AssertionError.
+    """
+    known = {s.uid for s in program.feeds}
+    for node in program.nodes:
+        for x in node.inputs:
+            assert not isinstance(x, Symbol) or x.uid in known, f"{node} reads {x} before it is defined"
+        for o in node.outputs:
+            assert o.uid not in known, f"{o} is defined twice"
+            known.add(o.uid)
+    for f in program.fetches:
+        assert not isinstance(f, Symbol) or f.uid in known, f"{f} is fetched and nothing defines it"
