@@ -16,12 +16,12 @@ from cltensor.core.spec import Spec
 from cltensor.core.tensor import convert
 from cltensor.kernels.plan import Plan
 from cltensor.kernels.recurrent import lower_cell
-from cltensor.ops.creation import zeros, zeros_like
+from cltensor.ops.creation import zeros
 from cltensor.ops.functions import sigmoid, tanh
 from cltensor.ops.join import concat, split
-from cltensor.ops.math import cast, clip_by_value, greater, less, logical_and, square
+from cltensor.ops.math import clip_by_value, greater, less, logical_and, square, where
 
-__all__ = ["lstm_cell", "gru_cell"]
+__all__ = ["lstm_cell", "gru_cell", "gru_reset", "gru_mix"]
 
 _LSTM_ORDERS, _GRU_ORDERS = ("ifgo", "igfo"), ("zrn", "rzn")
 
@@ -66,18 +66,27 @@ def _attrs(order: str, hard: bool, forget: float) -> tuple:
     return (("order", order), ("hard", hard), ("forget", forget))
 
 
+def _squash(x: Any, hard: bool) -> Any:
+    """The sigmoid of x, or the hard one."""
+    return clip_by_value(x * 0.2 + 0.5, 0.0, 1.0) if hard else sigmoid(x)
+
+
+def _slope(y: Any, hard: bool) -> Any:
+    """Its derivative, from its value."""
+    return where(logical_and(greater(y, 0.0), less(y, 1.0)), 0.2, y * 0.0) if hard else y * (1.0 - y)
+
+
+def _bend(y: Any, hard: bool) -> Any:
+    """Its second derivative."""
+    return y * 0.0 if hard else y * (1.0 - y) * (1.0 - y * 2.0)
+
+
 class _Squash:
     """A sigmoid of x with its first two derivatives, in public ops."""
 
     def __init__(self, x: Any, hard: bool):
-        if hard:
-            self.value = clip_by_value(x * 0.2 + 0.5, 0.0, 1.0)
-            self.slope = cast(logical_and(greater(self.value, 0.0), less(self.value, 1.0)), x.dtype) * 0.2
-            self.bend = zeros_like(x)
-        else:
-            self.value = sigmoid(x)
-            self.slope = self.value * (1.0 - self.value)
-            self.bend = self.slope * (1.0 - self.value * 2.0)
+        self.value = _squash(x, hard)
+        self.slope, self.bend = _slope(self.value, hard), _bend(self.value, hard)
 
 
 def _strips(x: Any, order: str) -> dict:
@@ -210,3 +219,61 @@ def gru_cell(gates: Any, hidden: Any, bias: Any, h: Any, order: str = "zrn", har
         hidden = convert(hidden)
         bias = zeros(hidden.spec.shape[-1:], hidden.dtype)
     return execute(_GRU, (gates, hidden, bias, h), _attrs(order, bool(hard), 0.0))
+
+
+# -- the GRU whose reset gate comes before the product: two products, and an expression row after each
+def _same_infer(name: str, args: tuple) -> Any:
+    def infer(*specs: Spec) -> Spec:
+        for arg, s in zip(args, specs):
+            if not s.dtype.is_floating:
+                raise DTypeError(f"{name}: {arg} must be floating, it has dtype {s.dtype.name}; use cast")
+            if s.shape != specs[0].shape:
+                raise InvalidArgumentError(f"{name}: shapes differ, {show(s.shape)} != {show(specs[0].shape)}: {arg} "
+                                           f"and {args[0]}")
+        return specs[0]
+    return infer
+
+
+def _pair(name: str, args: tuple, text: str, rules: Any, doc: str) -> dict:
+    """The row with the sigmoid and with the hard one, of which `text` knows the value as s."""
+    values = {False: "T s = K(1) / (K(1) + exp(-(x0 + x1))); ",
+              True: "T s = clamp((x0 + x1) * K(0.2) + K(0.5), K(0), K(1)); "}
+    return {hard: OpDef(name + "_hard" * hard, args, _same_infer(name, args), expr=value + text, vjps=rules(hard),
+                        doc=doc) for hard, value in values.items()}
+
+
+def _reset_rules(hard: bool) -> tuple:
+    def gate(g: Any, x0: Any, x1: Any, x2: Any) -> Any:
+        return g * x2 * _slope(_squash(x0 + x1, hard), hard)
+    return gate, gate, lambda g, x0, x1: g * _squash(x0 + x1, hard)
+
+
+def _mix_rules(hard: bool) -> tuple:
+    def gate(g: Any, x0: Any, x1: Any, x2: Any, x3: Any, x4: Any) -> Any:
+        return g * (x4 - tanh(x2 + x3)) * _slope(_squash(x0 + x1, hard), hard)
+
+    def candidate(g: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+        return g * (1.0 - _squash(x0 + x1, hard)) * (1.0 - square(tanh(x2 + x3)))
+    return gate, gate, candidate, candidate, lambda g, x0, x1: g * _squash(x0 + x1, hard)
+
+
+_RESET = _pair("gru_reset", ("gates", "hidden", "h"), "s * x2", _reset_rules, "Reset gate times state.")
+_MIX = _pair("gru_mix", ("gates", "hidden", "candidate", "product", "h"),
+             "T n = tanh(x2 + x3); s * x4 + (K(1) - s) * n", _mix_rules, "Update gate between state and candidate.")
+
+
+def gru_reset(gates: Any, hidden: Any, h: Any, hard: bool = False, name: str | None = None) -> Any:
+    """s(gates + hidden) * h, all [batch, units]: what the second product of a GRU takes.
+
+    Raises: InvalidArgumentError when shapes differ; DTypeError.
+    """
+    return execute(_RESET[bool(hard)], (gates, hidden, h))
+
+
+def gru_mix(gates: Any, hidden: Any, candidate: Any, product: Any, h: Any, hard: bool = False,
+            name: str | None = None) -> Any:
+    """z * h + (1 - z) * tanh(candidate + product) with z = s(gates + hidden), all [batch, units].
+
+    Raises: InvalidArgumentError when shapes differ; DTypeError.
+    """
+    return execute(_MIX[bool(hard)], (gates, hidden, candidate, product, h))

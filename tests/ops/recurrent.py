@@ -66,6 +66,10 @@ def _gru_grad(a: Any, hid: Any, b: Any, h: Any, g: Any, order: str = "zrn", hard
     return [np.concatenate([p[k] for k in order], -1) for p in (out, {**out, "n": dn * r})] + [g * z]
 
 
+def _mix(z: Any, a: Any, b: Any, h: Any) -> Any:
+    return z * h + (1 - z) * np.tanh(a + b)
+
+
 def _lstm_grad_call(a: Any, b: Any, c: Any, gh: Any, gc: Any, order: str = "ifgo", hard: bool = False,
                     forget_bias: float = 0.0) -> Any:
     return execute(recurrent._LSTM_GRAD, (a, b, c, gh, gc), recurrent._attrs(order, hard, forget_bias))
@@ -108,4 +112,10 @@ ROWS = (
          (*_cases(3, "ggvss"), *_cases(3, "gggss", _FEW, order="rzn")), 5, dtypes=_WIDE, order=1),
     _row("gru_cell_grad of hard sigmoids", _gru_grad_call, _gru_grad, _cases(3, "ggvss", _FEW, hard=True), 5,
          covers=("gru_cell_grad",), order=1),
+    *(_row("gru_reset" + "_hard" * hard, lambda a, b, h, hard=hard: recurrent.gru_reset(a, b, h, hard),
+           lambda a, b, h, hard=hard: (_hard if hard else _soft)(a + b) * h, _cases(1, "sss"), 3)
+      for hard in (False, True)),
+    *(_row("gru_mix" + "_hard" * hard, lambda *x, hard=hard: recurrent.gru_mix(*x, hard),
+           lambda *x, hard=hard: _mix((_hard if hard else _soft)(x[0] + x[1]), *x[2:]), _cases(1, "sssss"), 5)
+      for hard in (False, True)),
 )
