@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tests.ops import (
     arrays,
+    convolution,
     elementwise,
     functions,
     gathers,
@@ -24,7 +25,7 @@ from tests.ops.row import Row
 __all__ = ["ROWS", "covered"]
 
 ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
-                         *neural.ROWS, *products.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
+                         *neural.ROWS, *products.ROWS, *convolution.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
 
 
 def covered() -> set[str]:

@@ -26,6 +26,19 @@ _DEFAULTS: dict[tuple[str, str], dict[str, int]] = {
         "each": 4,          # rows and columns each item keeps in registers: tiles of 32 x 32
         "depth": 16,        # k-range held in local memory at a time
     },
+    ("conv2d", "cpu"): {
+        "mr": 8,            # rows of a register tile, as for matmul
+        "nv": 2,
+        "unroll": 4,        # steps along the innermost index of k
+        "panel": 2 ** 18,   # bytes of weights a work-item goes through for each sweep of rows: they stay in the second cache
+        "sweep": 64,        # rows of a sweep
+        "groups": 32,
+        "range": 192,       # steps of k of the filter's gradient after which accumulators go to memory and come back
+    },
+    ("conv2d", "gpu"): {
+        "mr": 4,            # rows an item keeps in registers
+        "range": 192,
+    },
 }
 
 
