@@ -9,6 +9,7 @@ from cltensor.ops.cross_entropy import (
 from cltensor.ops.dropout import dropout
 from cltensor.ops.functions import (
     elu,
+    gelu,
     leaky_relu,
     log_sigmoid,
     relu,
@@ -30,8 +31,8 @@ from cltensor.ops.nn import (
 )
 
 __all__ = [
-    "bias_add", "dropout", "elu", "embedding_lookup", "l2_loss", "l2_normalize", "leaky_relu",
-    "log_sigmoid", "log_softmax", "moments", "relu", "relu6", "selu", "sigmoid",
+    "bias_add", "dropout", "elu", "embedding_lookup", "gelu", "l2_loss", "l2_normalize",
+    "leaky_relu", "log_sigmoid", "log_softmax", "moments", "relu", "relu6", "selu", "sigmoid",
     "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
     "softmax_cross_entropy_with_logits_v2", "softplus", "softsign",
     "sparse_softmax_cross_entropy_with_logits", "tanh",

@@ -24,8 +24,15 @@ _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 __all__ = ["log", "exp", "expm1", "log1p", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tan", "asin", "acos",
            "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sigmoid", "log_sigmoid", "erf",
-           "erfc", "floor", "ceil", "round", "rint", "relu", "relu6", "elu", "selu", "leaky_relu", "softplus",
+           "erfc", "floor", "ceil", "round", "rint", "relu", "relu6", "gelu", "elu", "selu", "leaky_relu", "softplus",
            "softsign"]
+
+
+
+def _by_dtype(single: str, double: str) -> Callable:
+    """Text for the types calculated in float, and the one for float64."""
+    return lambda *specs: double if specs[-1].dtype.name == "float64" else single
+
 
 # rows below name each other in their gradients before they are defined
 cos: Callable[..., Any]
@@ -55,7 +62,8 @@ atan2 = elementwise("atan2", "atan2(x0, x1)", lambda g, x0, x1: g * (x1 / (squar
                     example=">>> round(float(tf.atan2(1., 1.)), 4)\n0.7854")
 sinh = elementwise("sinh", "sinh(x0)", lambda g, x0: g * cosh(x0), doc="Hyperbolic sine.")
 cosh = elementwise("cosh", "cosh(x0)", lambda g, x0: g * sinh(x0), doc="Hyperbolic cosine.")
-tanh = elementwise("tanh", "tanh(x0)", lambda g, y: g * (1.0 - y * y), doc="Hyperbolic tangent.",
+tanh = elementwise("tanh", _by_dtype("tanh_fast(x0)", "tanh(x0)"), lambda g, y: g * (1.0 - y * y), args=("x",),
+                   doc="Hyperbolic tangent.",
                    example=">>> tf.tanh(0.).numpy()\nnp.float32(0.0)")
 asinh = elementwise("asinh", "asinh(x0)", lambda g, x0: g * rsqrt(square(x0) + 1.0), doc="Inverse hyperbolic sine.")
 acosh = elementwise("acosh", "acosh(x0)", lambda g, x0: g * rsqrt(square(x0) - 1.0), doc="Inverse hyperbolic cosine.")
@@ -93,6 +101,37 @@ softplus = elementwise("softplus", "T e = exp(-fabs(x0)); T l = log1p(e); "
                        lambda g, x0: g * sigmoid(x0), args=("features",),
                        doc="log(1 + exp(x)) without overflow.",
                        example=">>> tf.nn.softplus(1000.).numpy()\nnp.float32(1000.0)")
+_TANH_GELU = "T u = x0 * x0; T w = u * x0; T v = x0 + w * K(0.044715); T t = TANH(v * K(0.7978845608028654)); "
+_gelu_tanh = elementwise("gelu_tanh", _by_dtype(*((_TANH_GELU + "x0 * K(0.5) * (K(1) + t)").replace("TANH", name)
+                                                  for name in ("tanh_fast", "tanh"))),
+                         lambda g, x0: g * _gelu_slope(x0), args=("features",), doc="gelu with tanh.")
+_gelu_erf = elementwise("gelu_erf", "T e = erf(x0 * K(0.7071067811865476)); x0 * K(0.5) * (K(1) + e)",
+                        lambda g, x0: g * ((erf(x0 * 0.7071067811865476) + 1.0) * 0.5
+                                           + x0 * (exp(square(x0) * -0.5) * 0.3989422804014327)),
+                        args=("features",), doc="gelu with erf.")
+
+
+def _gelu_slope(x: Any) -> Any:
+    t = tanh((x + square(x) * x * 0.044715) * 0.7978845608028654)
+    inner = (square(x) * (3 * 0.044715) + 1.0) * 0.7978845608028654
+    return (t + 1.0) * 0.5 + x * 0.5 * ((1.0 - square(t)) * inner)
+
+
+def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
+    """x times the normal distribution function of x (Hendrycks and Gimpel 2016).
+
+    Args:
+        features: floating tensor.
+        approximate: use the form with tanh, which is within 1e-3 and faster.
+
+    Example:
+        >>> import cltensor as tf
+        >>> tf.nn.gelu([0., 1.]).numpy().round(4).tolist()
+        [0.0, 0.8413000106811523]
+    """
+    return _gelu_tanh(features) if approximate else _gelu_erf(features)
+
+
 softsign = elementwise("softsign", "x0 / (K(1) + fabs(x0))",
                        lambda g, x0: g / square(_abs(x0) + 1.0), args=("features",), doc="x / (1 + abs(x)).")
 

@@ -64,6 +64,12 @@ ROWS: tuple[Row, ...] = (
     _function("softsign", lambda x: x / (1 + np.abs(x)), 4, away(-5, 5), specials=()),
     _function("log_sigmoid", lambda x: -np.logaddexp(-x, 0), 6, uniform(-30, 30), gradient=2e-5,
               covers=("negative", "softplus")),
+    # both gelus end in 1 + (a value near -1): what erf or tanh err stays, times x / 2
+    _function("gelu", lambda x: x * 0.5 * (1 + sc.erf(x / np.sqrt(2))), 20, uniform(-4, 4), absolute=40,
+              gradient=3e-5, covers=("gelu_erf",)),
+    _function("gelu with tanh", lambda x: x * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), 20,
+              uniform(-4, 4), absolute=40, gradient=3e-5, call=lambda x: tf.nn.gelu(x, approximate=True),
+              covers=("gelu_tanh",)),
     _function("leaky_relu", lambda x: np.where(x > 0, x, x * 0.2), 2, away(-5, 5)),
     Row("leaky_relu with slope 0.5", lambda x: tf.nn.leaky_relu(x, alpha=0.5), lambda x: np.where(x > 0, x, x * 0.5),
         (Input(away(-5, 5)),), UNARY[1:6], ("leaky_relu",)),
