@@ -85,14 +85,14 @@ def _use(devices: Any) -> None:
     forget_plans()
 
 
-@pytest.fixture(scope="module", params=["cpu", "gpu"])
+@pytest.fixture(params=["cpu", "gpu"])
 def schedule(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test under both schedules."""
     with schedule_of(request.param):
         yield request.param
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def gpu_schedule() -> Iterator[None]:
     """The schedule GPUs get, on whatever device this lane has."""
     with schedule_of("gpu"):
