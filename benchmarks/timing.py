@@ -24,6 +24,7 @@ class Contender:
     sync: Callable[[], object] = lambda: None
     many: list = field(default_factory=list)         # seconds per call, k calls and one sync
     single: list = field(default_factory=list)       # seconds of one call with its sync
+    foreign: list = field(default_factory=list)      # cores that other processes kept busy during `many`
 
     def best(self) -> float:
         return min(self.many)
@@ -32,32 +33,52 @@ class Contender:
         return statistics.median(self.many)
 
 
-def interleave(contenders: list[Contender], rounds: int = 7, seconds: float = 0.05) -> None:
-    """Fill the samples of all contenders, round by round."""
-    counts = []
-    for c in contenders:
-        for _ in range(5):
-            c.call()
-        c.sync()
-        start = time.perf_counter()
-        for _ in range(10):
-            c.call()
-        c.sync()
-        counts.append(max(1, min(20000, int(10 * seconds / max(time.perf_counter() - start, 1e-7)))))
+def interleave(contenders: list[Contender], rounds: int = 7, seconds: float = 0.05, rest: float = REST) -> None:
+    """Fill the samples of all contenders, round by round; a sample of `many` lasts about `seconds`."""
+    counts = [_calls_in(c, seconds) for c in contenders]
     for _ in range(rounds):
         for c, k in zip(contenders, counts):
-            time.sleep(REST)
+            time.sleep(rest)
             c.call()
             c.sync()
+            before = _busy_elsewhere()
             start = time.perf_counter()
             for _ in range(k):
                 c.call()
             c.sync()
-            c.many.append((time.perf_counter() - start) / k)
+            wall = time.perf_counter() - start
+            c.many.append(wall / k)
+            c.foreign.append(None if before is None else round((_busy_elsewhere() - before) / wall, 2))
             start = time.perf_counter()
             c.call()
             c.sync()
             c.single.append(time.perf_counter() - start)
+
+
+def _calls_in(c: Contender, seconds: float) -> int:
+    """How many calls take about `seconds`; warms up on the way, with at least two calls."""
+    c.call()
+    c.sync()
+    k = 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(k):
+            c.call()
+        c.sync()
+        wall = time.perf_counter() - start
+        if wall > seconds / 5 or k >= 20000:
+            return max(1, min(20000, int(k * seconds / wall)))
+        k *= 4
+
+
+def _busy_elsewhere() -> float | None:
+    """CPU seconds that all other processes have used so far (Linux; None where that is not known)."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = file.readline().split()
+    except OSError:
+        return None
+    return sum(int(t) for t in ticks[1:4]) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def conditions() -> str:
