@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cltensor.ops import conv, depthwise
-from tests.ops.row import Case, Input, Rounded, Row, case
+from cltensor.ops import conv, depthwise, pool
+from tests.ops.row import Case, Input, Rounded, Row, case, distinct
 
 
 def places(size: int, window: int, stride: int, padding: Any, dilation: int, axis: int) -> tuple[int, int, int]:
@@ -103,6 +103,26 @@ def _call(f: Any) -> Any:
     return lambda *tensors, strides=1, padding="SAME", **how: f(*tensors, strides=strides, padding=padding, **how)
 
 
+def max_pool(x: Any, ksize: Any, strides: Any, padding: str) -> Any:
+    return np.max(taps(x, _pair(ksize), strides, padding, fill=-np.inf), axis=0)
+
+
+def avg_pool(x: Any, ksize: Any, strides: Any, padding: str) -> Any:
+    count = np.sum(taps(np.ones_like(x), _pair(ksize), strides, padding), axis=0)
+    return np.sum(taps(x, _pair(ksize), strides, padding), axis=0) / np.where(count == 0, 1, count)
+
+
+def _pair(ksize: Any) -> tuple:
+    return (ksize, ksize) if isinstance(ksize, int) else tuple(ksize[1:3])
+
+
+_POOL = tuple(
+    case(shape, ksize=k, strides=s, padding=p) for shape, k, s, p in (
+        ((1, 1, 1, 1), 1, 1, "SAME"), ((1, 4, 4, 1), 2, 2, "VALID"), ((2, 5, 7, 3), 2, 2, "SAME"),
+        ((1, 7, 6, 17), 3, 2, "SAME"), ((1, 6, 7, 16), [1, 2, 3, 1], [1, 1, 2, 1], "VALID"),
+        ((2, 5, 5, 2), 3, 1, "SAME"), ((1, 7, 5, 3), 2, 3, "SAME"), ((1, 3, 3, 2), 5, 2, "SAME"),
+        ((0, 4, 4, 2), 2, 2, "SAME"), ((1, 4, 4, 0), 2, 2, "SAME"), ((3, 16, 16, 33), 2, 2, "SAME")))
+
 ROWS = (
     Row("conv2d", _call(conv.conv2d), conv2d, _TWO, _CONV, tolerance=Rounded(_terms),
         dtypes=("float32", "float16", "float64"), gradient=2e-5,
@@ -131,4 +151,12 @@ ROWS = (
     Row("conv1d", lambda x, f: depthwise.conv1d(x, f, 2, "SAME"),
         lambda x, f: conv2d(x[:, None], f[None], [1, 1, 2, 1])[:, 0], _TWO, (case((2, 7, 3), (3, 3, 4)),), ("conv2d",),
         tolerance=Rounded(_terms), gradient=2e-5),
+    Row("max_pool", lambda x, **how: pool.max_pool(x, **how), max_pool, (Input(distinct(0.05)),), _POOL,
+        dtypes=("float32", "float16", "float64"), covers=("max_pool", "max_pool_grad", "max_pool_pick")),
+    Row("avg_pool", lambda x, **how: pool.avg_pool(x, **how), avg_pool, (Input(),), _POOL, tolerance=Rounded(8),
+        dtypes=("float32", "float16", "float64"), covers=("avg_pool", "avg_pool_grad")),
+    Row("pooling of channels first",
+        lambda x: pool.avg_pool(pool.max_pool(x, 2, 1, "SAME", "NCHW"), 2, 2, "SAME", "NCHW"),
+        lambda x: avg_pool(max_pool(x.transpose(0, 2, 3, 1), 2, 1, "SAME"), 2, 2, "SAME").transpose(0, 3, 1, 2),
+        (Input(distinct(0.05)),), (case((2, 3, 5, 4)),), ("max_pool", "avg_pool"), tolerance=Rounded(8)),
 )

@@ -1,0 +1,141 @@
+"""Convolutions beyond the op table: pinned values, form against form, launches, programs, words of errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+import cltensor as tf
+from cltensor.kernels import build, convolution
+from cltensor.ops import conv, depthwise
+from cltensor.ops.conv_rows import DEPTHWISE, FULL
+from tests.ops import convolution as twin
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def close(got, want, terms):
+    np.testing.assert_allclose(got.numpy(), want, rtol=0, atol=4e-7 * np.sqrt(terms) * max(1, np.abs(want).max()))
+
+
+def test_values_of_tensorflow(schedule):
+    """The odd zero of SAME lies after."""
+    x, ones = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1), np.float32)
+    assert conv.conv2d(x, ones, [1, 2, 2, 1], "SAME").numpy().ravel().tolist() == [45, 39, 66, 50]
+    assert conv.conv2d(x, ones, 1, "VALID").numpy().ravel().tolist() == [45, 54, 81, 90]
+    pairs = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    assert conv.conv2d(x, ones, 2, pairs).numpy().ravel().tolist() == [10, 24, 51, 90]
+
+
+def test_against_scipy(schedule):
+    x, f = numbers(11, 13), numbers(4, 3)
+    got = conv.conv2d(x[None, :, :, None], f[:, :, None, None], 1, "VALID")
+    close(got, signal.correlate2d(x.astype(float), f.astype(float), "valid")[None, :, :, None], 12)
+
+
+@pytest.mark.parametrize("channels", [(1, 1), (3, 10), (10, 3), (16, 33), (40, 64)], ids=str)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_channel_counts_around_a_vector(schedule, channels, stride):
+    c, o = channels
+    x, f = numbers(2, 9, 10, c), numbers(3, 3, c, o, seed=1)
+    want = twin.conv2d(x.astype(float), f.astype(float), stride)
+    close(conv.conv2d(x, f, stride, "SAME"), want, 9 * c)
+    g = numbers(*want.shape, seed=2)
+    wide = [v.astype(float) for v in (x, f, g)]
+    close(conv.conv2d_backprop_input(x.shape, f, g, stride, "SAME"),
+          twin.backprop_input(wide[1], wide[2], list(x.shape), stride), 9 * o)
+    close(conv.conv2d_backprop_filter(x, f.shape, g, stride, "SAME"),
+          twin.backprop_filter(wide[0], wide[2], list(f.shape), stride), want[..., 0].size)
+
+
+def test_a_pixelwise_convolution_is_a_product(schedule):
+    """1x1 without stride takes the matrix product; with a border of nothing the same numbers come from the window."""
+    x, f = numbers(2, 6, 7, 20), numbers(1, 1, 20, 40)
+    close(conv.conv2d(x, f, 1, "SAME"), (x.reshape(-1, 20).astype(float) @ f[0, 0]).reshape(2, 6, 7, 40), 20)
+    device = tf.constant(0.0).placed_on
+    same = dict(n=2, h=6, w=7, c=20, kh=1, kw=1, o=40, oh=6, ow=7, sy=1, sx=1, dy=1, dx=1, top=0, left=0)
+    plan = convolution.forward(convolution.Window(tf.float32, False, **same), device.traits)
+    assert all(step.template.startswith("matmul") for step in plan.launches)
+
+
+def test_equal_calls_give_equal_bits_and_images_do_not_mix(schedule):
+    x, f = numbers(5, 12, 9, 24), numbers(3, 3, 24, 48)
+    whole = conv.conv2d(x, f, 1, "SAME").numpy()
+    np.testing.assert_array_equal(whole, conv.conv2d(x, f, 1, "SAME").numpy())
+    np.testing.assert_array_equal(whole[3:4], conv.conv2d(x[3:4], f, 1, "SAME").numpy())
+
+
+def test_special_values_stay_where_they_are(schedule):
+    x = numbers(1, 6, 6, 4)
+    x[0, 2, 3, 1] = np.nan
+    y = conv.conv2d(x, numbers(3, 3, 4, 5), 1, "SAME").numpy()
+    assert np.isnan(y[0, 1:4, 2:5]).all() and np.isnan(y).sum() == 9 * 5
+
+
+def test_shapes_share_programs():
+    """Nothing of a shape is compiled in: once there is a full and a narrow tile, more shapes cost no program."""
+    def run(h, c, o, k, s):
+        x, f = tf.constant(numbers(1, h, h, c)), tf.constant(numbers(k, k, c, o))
+        with tf.GradientTape() as tape:
+            tape.watch([x, f])
+            y = conv.conv2d(x, f, s, "SAME")
+        return [g.numpy() for g in tape.gradient(y, [x, f])]
+
+    def count():
+        return sum(template.startswith("conv2d") for template, *_ in build.programs())
+
+    run(8, 32, 32, 3, 1), run(7, 3, 5, 3, 2)
+    before = count()
+    for h, c, o, k, s in ((9, 33, 40, 3, 1), (12, 5, 64, 5, 2), (6, 16, 3, 2, 1), (10, 64, 17, 1, 2)):
+        run(h, c, o, k, s)
+    assert count() == before
+
+
+def test_transposed_convolution_undoes_shapes(schedule):
+    x, f = numbers(2, 4, 5, 3), numbers(3, 3, 6, 3)
+    y = conv.conv2d_transpose(x, f, [2, 8, 10, 6], [1, 2, 2, 1], "SAME")
+    want = twin.backprop_input(f.astype(float), x.astype(float), [2, 8, 10, 6], 2)
+    close(y, want, 27)
+    first = conv.conv2d_transpose(x.transpose(0, 3, 1, 2), f, [2, 6, 8, 10], [1, 1, 2, 2], "SAME", "NCHW")
+    np.testing.assert_array_equal(first.numpy(), y.numpy().transpose(0, 3, 1, 2))
+
+
+def test_depthwise_multiplier_orders_channels(schedule):
+    x, f = numbers(1, 3, 3, 2), numbers(2, 2, 2, 3)
+    y = depthwise.depthwise_conv2d(x, f, [1, 1, 1, 1], "VALID").numpy()
+    for c in range(2):
+        for m in range(3):
+            want = signal.correlate2d(x[0, :, :, c], f[:, :, c, m], "valid")
+            np.testing.assert_allclose(y[0, :, :, 3 * c + m], want, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [FULL, DEPTHWISE], ids=["full", "depthwise"])
+def test_unreached_inputs_have_no_gradient(schedule, form):
+    """A stride wider than the window leaves pixels that no output sees: zeros, not what was in the buffer."""
+    f = np.ones((1, 1, 3) if form.depthwise else (1, 1, 3, 3), np.float32)
+    g = form.input_gradient(np.ones((1, 3, 3, 3), np.float32), f, (7, 7), (3, 3), "VALID", (1, 1)).numpy()
+    assert (g[:, ::3, ::3] != 0).all() and np.count_nonzero(g) == 27
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda x, f: conv.conv2d(x[0], f, 1, "SAME"), r"input must have rank 4, its shape is \(5, 5, 2\)"),
+    (lambda x, f: conv.conv2d(x, f[0], 1, "SAME"), r"filter must have rank 4, its shape is \(3, 2, 4\)"),
+    (lambda x, f: conv.conv2d(x[..., :1], f, 1, "SAME"), "input and filter differ in input channels, 1 != 2"),
+    (lambda x, f: conv.conv2d(x.astype(np.int32), f.astype(np.int32), 1, "SAME"), "input must be floating"),
+    (lambda x, f: conv.conv2d(x, f.astype(np.float64), 1, "SAME"), "float64"),
+    (lambda x, f: conv.conv2d(x, f, [1, 2, 2, 2], "SAME"), "strides must be 1 for the batch and the channels"),
+    (lambda x, f: conv.conv2d(x, f, 1, "FULL"), "padding must be 'SAME' or 'VALID' or four pairs"),
+    (lambda x, f: conv.conv2d(x, f, 1, "VALID", dilations=3), "window does not fit: it reaches over 7 places"),
+    (lambda x, f: conv.conv2d(x, f, 1, "SAME", data_format="NWC"), "data_format must be 'NHWC' or 'NCHW'"),
+    (lambda x, f: conv.conv2d_backprop_input([1, 5, 5, 2], f, x, 1, "SAME"), r"\(1, 5, 5, 4\), its shape is \(1, 5"),
+    (lambda x, f: conv.conv2d_backprop_input([1, 5, 5], f, x, 1, "SAME"), "input_sizes must have four entries"),
+    (lambda x, f: conv.conv2d_backprop_filter(x, [3, 3, 1, 4], x, 1, "SAME"), "filter_sizes has channels"),
+    (lambda x, f: depthwise.depthwise_conv2d(x, f[:, :, :1], 1, "SAME"), "input and filter differ in channels, 2 != 1"),
+    (lambda x, f: depthwise.conv1d(x, f, 1, "SAME"), "value must have rank 3"),
+])
+def test_errors_say_what_is_wrong(call, words):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        call(np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 3, 2, 4), np.float32))
