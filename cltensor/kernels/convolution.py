@@ -276,9 +276,11 @@ def filter_gradient(w: Window, target: Any) -> Plan:
     k = _Nest((w.n, w.oh, w.ow), (hp * wp * c, w.sy * wp * c, w.sx * c), (w.oh * w.ow * o, w.ow * o, o))
     if w.n == 1:
         k = _Nest((w.oh, 1, w.ow), (k.first[1], 0, k.first[2]), (k.second[1], 0, k.second[2]))
-    # As many parts as cost no more memory traffic than reading the activations does.
-    pixels, size = w.n * (hp * wp * c + w.oh * w.ow * o), count * o
-    parts = _up(k.sizes[0], _up(k.sizes[0], max(1, min(_PARTS, k.sizes[0], pixels // (2 * size)))))
+    # As many parts as cost no more memory traffic than reading the activations does: by the true sizes, since
+    # the padded ones follow the tile, and parts decide the order of a sum.
+    pixels, size = w.n * (hp * wp * w.c + w.oh * w.ow * w.o), count * o
+    true = taps * w.o if w.depthwise else count * w.o
+    parts = _up(k.sizes[0], _up(k.sizes[0], max(1, min(_PARTS, k.sizes[0], pixels // (2 * true)))))
     whole = parts == 1 and o == w.o and w.dtype.name != "float16"
     out = OUT() if whole else steps.work(parts * size)
     steps.contract(out, x, g, rows, k, o, steps.nr, parts=parts, ranged=True, out_part=size,

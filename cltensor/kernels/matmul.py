@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from cltensor.base.dtypes import DType
 from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, WORK, Launch, Plan, launch
-from cltensor.kernels.tuning import lookup
+from cltensor.kernels.tuning import default, lookup
 
-__all__ = ["Product", "plan"]
+__all__ = ["Product", "plan", "plain"]
 
 _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
@@ -82,7 +82,10 @@ def plan(p: Product, target: Any, epilogue: str = "") -> Plan:
     `epilogue` is an OpenCL expression over `x` (a finished value) and `bias` (of its column), applied once
     at the last store: the seam for fused bias and activation.
     """
-    tune = lookup("matmul", target)
+    # Tiny products take the plain kernel, so that a process that has no others never tries a tuned entry.
+    small = p.m * p.n * p.k <= _TINY
+    untuned = default("matmul", target.schedule)
+    tune = untuned if small else lookup("matmul", target)
     if target.schedule == "gpu":
         return _tiles(p, tune, epilogue)
     if not epilogue:
@@ -90,13 +93,21 @@ def plan(p: Product, target: Any, epilogue: str = "") -> Plan:
         if vector is not None:
             return vector
     v = _lanes(p.dtype)
-    small = p.m * p.n * p.k <= _TINY
     if small or p.m < tune["mr"] or p.n < v * tune["nv"]:
-        return _edge(p, tune, epilogue, small)
+        return _edge(p, untuned, epilogue, small)
     collide = p.n * p.dtype.size % _PAGE == 0 and p.k > 512
     if p.transpose_b or p.dtype.name == "float16" or collide:
         return _packed(p, tune, epilogue)
     return _direct(p, tune, epilogue)
+
+
+def plain(p: Product, target: Any) -> Plan:
+    """A product by the simplest kernel, untuned: what other forms must agree with, bit for bit (but "vector",
+    which has an order of its own: there it is the untuned one)."""
+    untuned = default("matmul", target.schedule)
+    if target.schedule == "gpu":
+        return _tiles(p, untuned, "")
+    return _vector(p, untuned) or _edge(p, untuned, "", False)
 
 
 def _lanes(dtype: DType) -> int:

@@ -26,7 +26,7 @@ def lower_pool(kernel: str, dtype: DType, image: tuple, pooled: tuple, window: t
     out = image if kernel.endswith("_grad") else pooled
     size = out[0] * out[1] * out[2] * out[3]
     units = out[0] * out[1] if cpu else size
-    per, work, local = spread(units, size * window[0] * window[1], target.schedule, 64)
+    per, work, local = spread(units, size * window[0] * window[1], target, 64)
     table = TABLE((h, w, c, *pooled[1:3], *window, *strides, *before))
     args = [OUT(), *(IN(i) for i in range(inputs)), table, SCALAR("ulong", units), SCALAR("ulong", per)]
     lanes = (8 if dtype.compute == "double" else 16) if cpu else 1

@@ -13,6 +13,7 @@ from typing import Any
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.kernels.accumulate import accumulator
 from cltensor.kernels.plan import IN, OUT, SCALAR, WORK, Launch, Plan, launch
+from cltensor.kernels.tuning import lookup
 
 __all__ = ["passes", "lower_reduce", "lower_argreduce", "spread", "DIVIDE"]
 
@@ -45,15 +46,16 @@ def passes(shape: tuple, axes: tuple) -> list[tuple[int, int, int]]:
     return found or [(1, 1, prod(shape))]
 
 
-def spread(units: int, n: int, schedule: str, per_group: int = 1) -> tuple[int, tuple, tuple]:
+def spread(units: int, n: int, target: Any, per_group: int = 1) -> tuple[int, tuple, tuple]:
     """(units per work-item, global size, local size) for `units` pieces of work over n elements.
 
-    cpu: one group per 8K elements, at most 64. gpu: `per_group` units for each group of 64 items.
+    cpu: one group per `grain` elements, up to `groups`. gpu: `per_group` units for each group of 64 items.
     """
-    if schedule == "cpu":
-        per = -(-units // max(1, min(n // 8192, 64, units)))
+    tune = lookup("reduce", target)
+    if target.schedule == "cpu":
+        per = -(-units // max(1, min(n // tune["grain"], tune["groups"], units)))
         return per, (-(-units // per),), (1,)
-    return 1, (64 * max(1, min(-(-units // per_group), 4096)),), (64,)
+    return 1, (64 * max(1, min(-(-units // per_group), tune["groups"])),), (64,)
 
 
 def _chunks(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
@@ -69,10 +71,11 @@ def _chunks(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
     return -(-R // length), length
 
 
-def _step(out: tuple, source: tuple, view: tuple, cut: tuple, schedule: str, common: dict, scale: float,
+def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, common: dict, scale: float,
           ) -> Launch:
     outer, R, inner = view
     chunks, length = cut
+    schedule = target.schedule
     acc = accumulator(common["src"]).compute
     number = SCALAR(acc, scale if acc in ("float", "double") else int(scale))
 
@@ -83,15 +86,15 @@ def _step(out: tuple, source: tuple, view: tuple, cut: tuple, schedule: str, com
     if inner > 1:
         strips = -(-inner // 64)
         units = outer * chunks * (strips if schedule == "cpu" else inner)
-        per, work, local = spread(units, n, schedule, 64)
+        per, work, local = spread(units, n, target, 64)
         args = [out, source, *sizes(outer, R, inner, strips, chunks, length, per), number]
         kernel = "columns"
     elif R < 16:
         units = -(-outer // 16) if schedule == "cpu" else outer
-        per, work, local = spread(units, n, schedule, 64)
+        per, work, local = spread(units, n, target, 64)
         args, kernel = [out, source, *sizes(outer, R, per), number], "lanes"
     else:
-        per, work, local = spread(outer * chunks, n, schedule)
+        per, work, local = spread(outer * chunks, n, target)
         args = [out, source, *sizes(outer, R, chunks, length, per), number]
         kernel = "rows"
     return launch("reduce", kernel, args, work, local, schedule=schedule, **common)
@@ -119,7 +122,7 @@ def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, 
         common = {"op": op, "src": src.name if i == 0 else acc.name, "dst": dst.name if last else acc.name,
                   "map": map if i == 0 else "x", "final": final if last else neutral}
         out = OUT() if last else WORK(len(workspace))
-        launches.append(_step(out, source, view, cut, target.schedule, common, scale if last else 1))
+        launches.append(_step(out, source, view, cut, target, common, scale if last else 1))
         if not last:
             workspace.append(size * acc.size)
             source = out
@@ -140,24 +143,24 @@ def lower_argreduce(ins: tuple, outs: tuple, target: Any, *, op: str, axis: int)
     if inner > 1:
         strips = -(-inner // 16)
         units = outer * (strips if target.schedule == "cpu" else inner)
-        per, work, local = spread(units, n, target.schedule, 64)
+        per, work, local = spread(units, n, target, 64)
         args = [OUT(), IN(0), *sizes(outer, R, inner, strips, per)]
         return Plan((launch("argreduce", "columns", args, work, local, **common),))
     if R < 16:
         units = -(-outer // 16) if target.schedule == "cpu" else outer
-        per, work, local = spread(units, n, target.schedule, 64)
+        per, work, local = spread(units, n, target, 64)
         return Plan((launch("argreduce", "lanes", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common),))
     chunks, length = _chunks(outer, R, 1, target.schedule)
     while length > 2**30:            # positions inside a piece are 32-bit
         chunks, length = 2 * chunks, -(-length // 128) * 64
     chunks = -(-R // length)
-    per, work, local = spread(outer * chunks, n, target.schedule)
+    per, work, local = spread(outer * chunks, n, target)
     first = launch("argreduce", "rows", [WORK(0), WORK(1), IN(0), *sizes(outer, R, chunks, length, per)], work,
                    local, **common) if chunks > 1 else launch(
         "argreduce", "whole", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common)
     if chunks == 1:
         return Plan((first,))
-    per, work, local = spread(outer, outer * chunks, target.schedule, 64)
+    per, work, local = spread(outer, outer * chunks, target, 64)
     second = launch("argreduce", "finish", [OUT(), WORK(0), WORK(1), *sizes(outer, chunks, per)], work, local,
                     **common)
     return Plan((first, second), (outer * chunks * acc.size, outer * chunks * 8))

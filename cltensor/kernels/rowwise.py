@@ -18,7 +18,7 @@ def lower_scan(ins: tuple, outs: tuple, target: Any, *, kind: str, axis: int, ex
     outer, R, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])
     strips = -(-inner // 16)
     units = outer * (strips if target.schedule == "cpu" else inner)
-    per, work, local = spread(units, outer * R * inner, target.schedule, 64)
+    per, work, local = spread(units, outer * R * inner, target, 64)
     args = [OUT(), *(IN(i) for i in range(len(ins))),
             *(SCALAR("ulong", v) for v in (outer, R, inner, strips, per)),
             SCALAR("uint", int(exclusive)), SCALAR("uint", int(reverse))]
@@ -38,7 +38,7 @@ def lower_softmax(ins: tuple, outs: tuple, target: Any, *, kind: str) -> Plan:
     rows = logits.size // C
     cpu = target.schedule == "cpu"
     lanes = cpu and C < 16
-    per, work, local = spread(-(-rows // 16) if lanes else rows, rows * C, target.schedule)
+    per, work, local = spread(-(-rows // 16) if lanes else rows, rows * C, target)
     args = [OUT(), IN(1) if several else IN(0)]
     params: dict = {"schedule": target.schedule, "kind": kind, "dtype": logits.dtype.name,
                     "label": ins[0].dtype.name if kind.startswith("sparse") else ""}

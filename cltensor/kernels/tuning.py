@@ -1,45 +1,143 @@
 """Tuning: the free parameters of kernel templates by template and schedule.
 
 A parameter here may change speed, and never the order in which numbers are added: results keep their
-bits whatever stands in this table.
+bits whatever stands in this table. `lookup` answers with the first of
+
+    the user's entry for this driver version      written by `python -m cltensor tune`
+    the shipped entry for this very device        kernels/tuned.json
+    the default of the kind of device             below
+
+An entry counts only if every number is one of those allowed, and if, tried once per driver version, it gives
+the same bits as the plain kernel; otherwise one warning says why it is ignored.
 """
 
 from __future__ import annotations
 
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["lookup"]
+from cltensor.base.errors import CLTensorWarning
+from cltensor.kernels import tuned
 
-_DEFAULTS: dict[tuple[str, str], dict[str, int]] = {
+__all__ = ["lookup", "default", "families", "space", "complaint_about", "using", "install_trial", "forget"]
+
+# Per parameter: the default and the values that are allowed.
+_TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
     ("matmul", "cpu"): {
-        "mr": 8,            # rows of a register tile: mr * nv accumulators, two loads, one broadcast fit 32 registers
-        "nv": 2,            # vectors across a register tile (a vector is 64 bytes)
-        "kc": 256,          # depth of a packed panel: kc * nv * 64 bytes = 32 KB stay in the first cache
-        "block_rows": 96,   # rows one work-item of the packed form takes: an A block of ~96 KB, second cache
-        "block_columns": 128,
-        "least_groups": 16,  # blocks are halved until there are so many, so that cores can share them
-        "strip": 8,         # vectors across the column strip of a vector-times-matrix work-item
-        "dots": 4,          # columns a dot-product work-item handles at once
+        # rows of a register tile: mr * nv accumulators, two loads, one broadcast fit 32 registers
+        "mr": (8, (2, 4, 6, 8, 10, 12, 14)),
+        # vectors across a register tile (a vector is 64 bytes)
+        "nv": (2, (1, 2, 3, 4)),
+        # depth of a packed panel: kc * nv * 64 bytes = 32 KB stay in the first cache
+        "kc": (256, (64, 128, 192, 256, 384, 512, 768, 1024)),
+        # rows one work-item of the packed form takes: an A block of ~96 KB, second cache
+        "block_rows": (96, (24, 48, 96, 144, 192, 384)),
+        "block_columns": (128, (32, 64, 128, 192, 256, 512)),
+        # blocks are halved until there are so many, so that cores can share them
+        "least_groups": (16, (4, 8, 16, 32, 64, 128, 256, 512)),
+        # vectors across the column strip of a vector-times-matrix work-item
+        "strip": (8, (2, 4, 8)),
+        # columns a dot-product work-item handles at once
+        "dots": (4, (1, 2, 4, 8)),
     },
     ("matmul", "gpu"): {
-        "side": 8,          # work-items along each side of a work-group: 8 x 8 = 64
-        "each": 4,          # rows and columns each item keeps in registers: tiles of 32 x 32
-        "depth": 16,        # k-range held in local memory at a time
+        "side": (8, (8, 16)),            # work-items along each side of a work-group: 8 x 8 = 64
+        "each": (4, (2, 4, 6, 8)),       # rows and columns each item keeps in registers: tiles of 32 x 32
+        "depth": (16, (8, 16, 32)),      # k-range held in local memory at a time
     },
     ("conv2d", "cpu"): {
-        "mr": 8,            # rows of a register tile, as for matmul
-        "nv": 2,
-        "unroll": 4,        # steps along the innermost index of k
-        "panel": 2 ** 18,   # bytes of weights a work-item goes through for each sweep of rows: they stay in the second cache
-        "sweep": 64,        # rows of a sweep
-        "groups": 32,
-        "range": 192,       # steps of k of the filter's gradient after which accumulators go to memory and come back
+        "mr": (8, (2, 4, 6, 7, 8, 10, 12, 14)),     # rows of a register tile, as for matmul
+        "nv": (2, (1, 2, 3, 4)),
+        "unroll": (4, (1, 2, 4, 8)),                # steps along the innermost index of k
+        # bytes of weights a work-item goes through for each sweep of rows: they stay in the second cache
+        "panel": (2 ** 18, tuple(2 ** i for i in range(14, 22))),
+        "sweep": (64, (16, 32, 56, 64, 112, 128, 256, 512)),      # rows of a sweep
+        "groups": (32, (4, 8, 16, 32, 64, 128, 256, 512)),
+        # steps of k of the filter's gradient after which accumulators go to memory and come back
+        "range": (192, (32, 64, 96, 128, 192, 256, 384, 512, 1024)),
     },
     ("conv2d", "gpu"): {
-        "mr": 4,            # rows an item keeps in registers
-        "range": 192,
+        "mr": (4, (1, 2, 4, 8)),         # rows an item keeps in registers
+        "range": (192, (64, 128, 192, 256, 512)),
+    },
+    # softmax, sums, arg-reductions and scans: how many pieces of work a work-item gets
+    ("reduce", "cpu"): {
+        "grain": (8192, tuple(2 ** i for i in range(10, 18))),    # elements for which a group is worth starting
+        "groups": (64, (8, 16, 32, 64, 128, 256)),                # groups at most
+    },
+    ("reduce", "gpu"): {
+        "groups": (4096, (256, 512, 1024, 2048, 4096, 8192, 16384)),
     },
 }
+_ACCUMULATORS = 28         # mr * nv of a register tile: more does not fit the 32 vector registers
+
+_DEFAULTS = {key: {name: row[0] for name, row in rows.items()} for key, rows in _TABLE.items()}
+_lock = threading.RLock()
+_chosen: dict[tuple[str, str, str], dict[str, int]] = {}
+_trial: list[Callable[[str, dict, Any], str]] = []
+_here = threading.local()
+
+
+def default(name: str, schedule: str) -> dict[str, int]:
+    """The parameters without any tuning."""
+    return _DEFAULTS[name, schedule]
+
+
+def families() -> list[tuple[str, str]]:
+    """All (family, schedule) that have parameters."""
+    return list(_TABLE)
+
+
+def space(name: str, schedule: str) -> dict[str, tuple]:
+    """The allowed values of each parameter."""
+    return {parameter: row[1] for parameter, row in _TABLE[name, schedule].items()}
+
+
+def complaint_about(name: str, schedule: str, entry: Any) -> str:
+    """Why an entry is not one of those allowed, "" if it is.
+
+    Example:
+        >>> complaint_about("matmul", "cpu", {"mr": 6, "nv": 4})
+        ''
+        >>> complaint_about("matmul", "cpu", {"mr": 1000})
+        'mr = 1000 is none of 2, 4, 6, 8, 10, 12, 14'
+    """
+    if not isinstance(entry, dict):
+        return f"{entry!r} is not a table of parameters"
+    allowed = space(name, schedule)
+    for parameter, value in entry.items():
+        if parameter not in allowed:
+            return f"{parameter!r} is none of {', '.join(allowed)}"
+        if type(value) is not int or value not in allowed[parameter]:
+            return f"{parameter} = {value!r} is none of {', '.join(map(str, allowed[parameter]))}"
+    tile = _DEFAULTS[name, schedule] | entry
+    if "nv" in tile and tile["mr"] * tile["nv"] > _ACCUMULATORS:
+        return f"mr * nv = {tile['mr'] * tile['nv']} accumulators are more than {_ACCUMULATORS}"
+    return ""
+
+
+@contextmanager
+def using(**chosen: dict) -> Iterator[None]:
+    """In this thread, `lookup` gives these parameters (over the defaults), and defaults for all other families."""
+    before = getattr(_here, "chosen", None)
+    _here.chosen = chosen
+    try:
+        yield
+    finally:
+        _here.chosen = before
+
+
+def install_trial(trial: Callable[[str, dict, Any], str]) -> None:
+    """`trial(family, parameters, target)` -> complaint: compares an entry with the plain kernel on the device."""
+    _trial[:] = [trial]
+
+
+def forget() -> None:
+    """Look for entries anew at the next lookup; plans that are bound keep theirs."""
+    _chosen.clear()
 
 
 def lookup(name: str, target: Any) -> dict[str, int]:
@@ -50,4 +148,41 @@ def lookup(name: str, target: Any) -> dict[str, int]:
         >>> lookup("matmul", SimpleNamespace(schedule="gpu"))["side"]
         8
     """
-    return _DEFAULTS[name, target.schedule]
+    schedule = target.schedule
+    forced = getattr(_here, "chosen", None)
+    if forced is not None:
+        return _DEFAULTS[name, schedule] | forced.get(name, {})
+    driver = getattr(target, "driver", "")
+    found = _chosen.get((name, schedule, driver))
+    if found is None:
+        with _lock:                      # one thread tries an entry, the others wait for its verdict
+            found = _chosen.get((name, schedule, driver))
+            if found is None:
+                found = _chosen[name, schedule, driver] = _choose(name, target, driver)
+    return found
+
+
+def _choose(name: str, target: Any, driver: str) -> dict[str, int]:
+    plain, key = _DEFAULTS[name, target.schedule], f"{name}/{target.schedule}"
+    for where, entry in tuned.entries(driver, key) if driver else ():
+        complaint = complaint_about(name, target.schedule, entry)
+        if not complaint:
+            full = plain | entry
+            if full == plain:
+                return plain
+            complaint = _tried(name, full, target, driver, key)
+        if not complaint:
+            return full
+        warnings.warn(f"tuning: the entry {key} in {where} is ignored: {complaint}", CLTensorWarning, stacklevel=4)
+    return plain
+
+
+def _tried(name: str, full: dict, target: Any, driver: str, key: str) -> str:
+    if not _trial:
+        return "it cannot be tried here"
+    mark = tuned.fingerprint(driver, key, full)
+    told = tuned.verdict(mark)
+    if told is None:
+        told = _trial[0](name, full, target)
+        tuned.remember(mark, told)
+    return told
