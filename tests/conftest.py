@@ -93,10 +93,11 @@ def schedule(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def gpu_schedule() -> Iterator[None]:
-    """The schedule GPUs get, on whatever device this lane has."""
-    with schedule_of("gpu"):
-        yield
+def other_schedule() -> Iterator[str]:
+    """The schedule this lane's device does not have by itself: on a CPU that of GPUs."""
+    other = "gpu" if runtime_device.default().traits.schedule == "cpu" else "cpu"
+    with schedule_of(other):
+        yield other
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

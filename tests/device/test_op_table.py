@@ -1,8 +1,9 @@
 """The op table against NumPy: values, inferred specs, gradients and second order, under both schedules.
 
-Gradients are compared along random directions: the device's float32 vjp with finite differences of the twin
-in float64, of fourth order. That is a thousand times sharper than differencing float32 results, and knows
-nothing of the rules it checks.
+The device's own schedule gets everything, the other one the kernels and a sample of the expressions, as every
+program costs a compilation. Gradients are compared along random directions: the device's float32 vjp with finite
+differences of the twin in float64, of fourth order. That is a thousand times sharper than differencing float32
+results, and knows nothing of the rules it checks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from tests.ops.row import Case, Row, draw, wide
 
 SMALL = 600          # elements up to which a case is differentiated: one wrong element must show
 DIRECTIONS = 2
+# Expressions have one template: these show that it spreads them, whatever they compute, under both schedules
+SPREAD = ("add", "exp", "mod", "pow with a number", "where", "add_n", "clip_by_value between tensors", "less",
+          "logical_and", "floordiv", "cast float32 to int32", "cast float32 to float16", "cast float16 to float32",
+          "apply_adam", "dropout", "truediv of integers", "reduce_logsumexp")
 # What the simulator computes wrongly: it takes a vector of comparisons apart into bytes of 255 for true
 MISREAD = ("sign", "argmax", "argmin", "argmax as int32")
 
@@ -89,18 +94,32 @@ def check_values(row: Row, dtypes: tuple, chosen: tuple) -> None:
             compare(row, one, dtype, flat(row.call(*tensors(arrays), **one.attrs)), arrays)
 
 
-@pytest.mark.oclgrind
-@each(ROWS)
-def test_value(row: Row, schedule: str, device: Device) -> None:
+def has_kernel(row: Row) -> bool:
+    return any(registry()[name].kind == "kernel" for name in row.ops)
+
+
+def check_value(row: Row, device: Device, dtypes: tuple) -> None:
     """Every case; on the checking device those of some hundred elements, but there an overrun shows."""
     if not device.physical.simulator:
-        check_values(row, row.dtypes if schedule == "cpu" else row.dtypes[:1], row.cases)
+        check_values(row, dtypes, row.cases)
     elif row.name not in MISREAD:
-        check_values(row, row.dtypes, tuple(c for c in row.cases if c.size <= 300)[:8])
+        check_values(row, dtypes, tuple(c for c in row.cases if c.size <= 300)[:8])
+
+
+@pytest.mark.oclgrind
+@each(ROWS)
+def test_value(row: Row, device: Device) -> None:
+    check_value(row, device, row.dtypes)
+
+
+@pytest.mark.oclgrind
+@each(row for row in ROWS if has_kernel(row) or row.name in SPREAD)
+def test_value_under_the_other_schedule(row: Row, other_schedule: str, device: Device) -> None:
+    check_value(row, device, row.dtypes[:1])
 
 
 @each(row for row in ROWS if row.specials)
-def test_awkward_values(row: Row, schedule: str) -> None:
+def test_awkward_values(row: Row) -> None:
     dtype = row.dtypes[0]
     arrays = [np.asarray(s).astype(dtype) for s in row.specials]
     one = Case(tuple(a.shape for a in arrays))
@@ -260,8 +279,8 @@ def test_second_order(row: Row) -> None:
         check_second(p)
 
 
-@each(row for row in differentiable(1) if any(registry()[name].kind == "kernel" for name in row.ops))
-def test_gradient_of_kernels_under_gpu_schedule(row: Row, gpu_schedule: None) -> None:
+@each(row for row in differentiable(1) if has_kernel(row))
+def test_gradient_of_kernels_under_the_other_schedule(row: Row, other_schedule: str) -> None:
     """Rules are the same under both schedules, the kernels they call are not: two cases of each kernel op."""
     for p in problems(row)[-2:]:
         check_gradient(p)
