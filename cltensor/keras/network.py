@@ -13,12 +13,13 @@ from cltensor.base.errors import (
 )
 from cltensor.base.shapes import TensorShape
 from cltensor.keras.layer import Layer, gather_layers
+from cltensor.keras.training import Trainable
 from cltensor.train.checkpoint import Checkpoint
 
 __all__ = ["Model", "Sequential"]
 
 
-class Model(Layer):
+class Model(Trainable, Layer):
     """A layer that holds layers: subclass it, set layers as attributes, compute in `call`.
 
     Layers and variables in attributes, also in lists and dicts, are found by themselves; `variables` has them in

@@ -1,0 +1,5 @@
+"""tf.keras.preprocessing."""
+
+from cltensor.keras.preprocessing import sequence
+
+__all__ = ["sequence"]
