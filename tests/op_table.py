@@ -14,6 +14,7 @@ from tests.ops import (
     functions,
     gathers,
     neural,
+    normalization,
     products,
     randoms,
     recurrent,
@@ -25,7 +26,8 @@ from tests.ops.row import Row
 __all__ = ["ROWS", "covered"]
 
 ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
-                         *neural.ROWS, *products.ROWS, *convolution.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
+                         *neural.ROWS, *products.ROWS, *convolution.ROWS,
+                         *normalization.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
 
 
 def covered() -> set[str]:
