@@ -10,6 +10,7 @@ from cltensor import (
     contrib, data, errors, initializers, keras, linalg, losses, math, metrics, nn, random, summary, train,
 )
 from cltensor.core import mode as _mode
+from cltensor.interpret import trial as _trial
 from cltensor.ops import operators as _operators
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.tape import GradientTape, UnconnectedGradients
@@ -25,6 +26,13 @@ from cltensor.core.mode import (
 from cltensor.core.numerics import check_numerics, numerics_check
 from cltensor.core.tensor import Tensor, constant
 from cltensor.graph.function import defun as function
+from cltensor.graph.graph import (
+    Graph, Operation, control_dependencies, get_default_graph, global_variables,
+    global_variables_initializer, gradients, group, no_op, placeholder, placeholder_with_default,
+    reset_default_graph, trainable_variables,
+)
+from cltensor.graph.py_func import numpy_func as py_func
+from cltensor.graph.session import Session, get_default_session
 from cltensor.initializers import (
     glorot_uniform_initializer, orthogonal_initializer, random_uniform_initializer,
     truncated_normal_initializer, zeros_initializer,
@@ -72,39 +80,40 @@ from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
 from cltensor.runtime.device import memory_stats, set_soft_device_placement
 from cltensor.runtime.queue import no_host_reads
-from cltensor.train.global_step import reset_global_step as reset_default_graph
 
 __version__ = "0.1.0"
 _operators.install()
 _mode.start()
 
 __all__ = [
-    "DType", "Dimension", "GradientTape", "IndexedSlices", "Tensor", "TensorShape",
-    "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin",
-    "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan", "atan2", "atanh",
-    "bool", "boolean_mask", "broadcast_to", "cast", "ceil", "check_numerics",
-    "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "concat",
-    "constant", "contrib", "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum",
-    "custom_gradient", "data", "decode_raw", "device", "disable_eager_execution", "div", "divide",
-    "double", "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly",
-    "exp", "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor",
-    "floordiv", "floormod", "function", "gather", "gather_nd", "global_norm",
-    "glorot_uniform_initializer", "greater", "greater_equal", "half", "identity", "initializers",
-    "int16", "int32", "int64", "int8", "invert_permutation", "is_finite", "is_inf", "is_nan",
-    "is_tensor", "keras", "less", "less_equal", "lin_space", "linalg", "linspace", "log", "log1p",
-    "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "math",
-    "matmul", "matrix_transpose", "matvec", "maximum", "memory_stats", "meshgrid", "metrics",
-    "minimum", "mod", "multinomial", "multiply", "negative", "newaxis", "nn", "no_host_reads",
-    "norm", "not_equal", "numerics_check", "one_hot", "ones", "ones_like", "orthogonal_initializer",
-    "pad", "pow", "random", "random_crop", "random_normal", "random_shuffle", "random_uniform",
-    "random_uniform_initializer", "range", "rank", "realdiv", "reciprocal", "reduce_all",
-    "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-    "reduce_sum", "reset_default_graph", "reshape", "reverse", "reverse_v2", "rint", "round",
-    "rsqrt", "saturate_cast", "scatter_nd", "segment_sum", "set_random_seed",
-    "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin", "sinh", "size",
-    "slice", "split", "sqrt", "square", "squared_difference", "squeeze", "stack", "stop_gradient",
-    "strided_slice", "subtract", "summary", "tan", "tanh", "tensordot", "tile", "to_double",
-    "to_float", "to_int32", "to_int64", "train", "transpose", "truediv", "truncated_normal",
-    "truncated_normal_initializer", "truncatediv", "uint8", "unique", "unsorted_segment_sum",
-    "unstack", "where", "zeros", "zeros_initializer", "zeros_like",
+    "DType", "Dimension", "GradientTape", "Graph", "IndexedSlices", "Operation", "Session",
+    "Tensor", "TensorShape", "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add",
+    "add_n", "argmax", "argmin", "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub",
+    "atan", "atan2", "atanh", "bool", "boolean_mask", "broadcast_to", "cast", "ceil",
+    "check_numerics", "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm",
+    "clip_by_value", "concat", "constant", "contrib", "control_dependencies", "convert_to_tensor",
+    "cos", "cosh", "cumprod", "cumsum", "custom_gradient", "data", "decode_raw", "device",
+    "disable_eager_execution", "div", "divide", "double", "enable_eager_execution", "equal", "erf",
+    "erfc", "errors", "executing_eagerly", "exp", "expand_dims", "expm1", "eye", "fill", "float16",
+    "float32", "float64", "floor", "floordiv", "floormod", "function", "gather", "gather_nd",
+    "get_default_graph", "get_default_session", "global_norm", "global_variables",
+    "global_variables_initializer", "glorot_uniform_initializer", "gradients", "greater",
+    "greater_equal", "group", "half", "identity", "initializers", "int16", "int32", "int64", "int8",
+    "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less",
+    "less_equal", "lin_space", "linalg", "linspace", "log", "log1p", "log_sigmoid", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "losses", "math", "matmul", "matrix_transpose",
+    "matvec", "maximum", "memory_stats", "meshgrid", "metrics", "minimum", "mod", "multinomial",
+    "multiply", "negative", "newaxis", "nn", "no_host_reads", "no_op", "norm", "not_equal",
+    "numerics_check", "one_hot", "ones", "ones_like", "orthogonal_initializer", "pad",
+    "placeholder", "placeholder_with_default", "pow", "py_func", "random", "random_crop",
+    "random_normal", "random_shuffle", "random_uniform", "random_uniform_initializer", "range",
+    "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
+    "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "reset_default_graph", "reshape",
+    "reverse", "reverse_v2", "rint", "round", "rsqrt", "saturate_cast", "scatter_nd", "segment_sum",
+    "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin",
+    "sinh", "size", "slice", "split", "sqrt", "square", "squared_difference", "squeeze", "stack",
+    "stop_gradient", "strided_slice", "subtract", "summary", "tan", "tanh", "tensordot", "tile",
+    "to_double", "to_float", "to_int32", "to_int64", "train", "trainable_variables", "transpose",
+    "truediv", "truncated_normal", "truncated_normal_initializer", "truncatediv", "uint8", "unique",
+    "unsorted_segment_sum", "unstack", "where", "zeros", "zeros_initializer", "zeros_like",
 ]

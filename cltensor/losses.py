@@ -99,7 +99,8 @@ def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: str | None = N
     weights = _weights_for(op, weights, losses)
     scalar = isinstance(weights, float)
     size = losses.spec.size
-    if scalar and size and weights and reduction in (Reduction.SUM_BY_NONZERO_WEIGHTS, Reduction.SUM_OVER_BATCH_SIZE):
+    means = (Reduction.SUM_BY_NONZERO_WEIGHTS, Reduction.SUM_OVER_BATCH_SIZE)
+    if scalar and size != 0 and weights and reduction in means:
         mean = reduce_mean(losses)
         return mean if weights == 1.0 else multiply(mean, weights)
     weighted = losses if scalar and weights == 1.0 else multiply(losses, weights)
@@ -132,7 +133,7 @@ def _pair(op: str, labels: Any, predictions: Any, names: tuple = ("labels", "pre
     if not predictions.dtype.is_floating:
         predictions = cast(predictions, float32)
     labels = cast(convert(labels, op=f"{op}: {names[0]}"), predictions.dtype)
-    if labels.spec.shape != predictions.spec.shape:
+    if not labels.shape.is_compatible_with(predictions.spec.shape):
         raise InvalidArgumentError(f"{op}: {names[0]} and {names[1]} must have one shape: {names[0]} have shape "
                                    f"{show(labels.spec.shape)}, {names[1]} have shape {show(predictions.spec.shape)}")
     return labels, predictions

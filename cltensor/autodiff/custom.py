@@ -18,6 +18,7 @@ from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
+from cltensor.ops.array import stop_gradient
 from cltensor.ops.variable import Variable
 
 __all__ = ["custom_gradient"]
@@ -110,10 +111,13 @@ def custom_gradient(f: Callable) -> Callable:
             raise DTypeError(f"custom_gradient: {name} reads {len(found)} variables ({found[0][0].name}, ...), so its "
                              "grad_fn must take `variables=` and return (input gradients, variable gradients)")
         flat = [convert(r, op=name) for r in nest.flatten(result)]
-        outs = [Tensor(t.sig, t.buffer, t.host) for t in flat]
+        # while ops are recorded, a fresh symbol without a gradient of its own
+        outs = [stop_gradient(t) if t.sig.device is None else Tensor(t.sig, t.buffer, t.host) for t in flat]
         record = CustomRecord(name, tensors, outs, grad_fn, found)
         for recorder in state.recorders:
             recorder.record_custom(record)
+        if state.interpreter is not None:
+            state.interpreter.record_custom(record)
         return nest.pack_sequence_as(result, outs)
 
     name = getattr(f, "__name__", "function")

@@ -13,6 +13,7 @@ from cltensor.autodiff.tape import GradientTape
 from cltensor.core.mode import enable_eager_execution, executing_eagerly
 from cltensor.data.iterator import Iterator
 from cltensor.graph.function import defun
+from cltensor.graph.py_func import py_func
 from cltensor.ops.variable import Variable
 from cltensor.runtime.device import default as default_device
 from cltensor.runtime.device import devices as list_devices
@@ -25,5 +26,5 @@ __all__ = [
     "Checkpoint", "GradientTape", "Iterator", "Variable", "custom_gradient", "default_device", "defun",
     "enable_eager_execution", "executing_eagerly", "gradients_function", "implicit_gradients",
     "implicit_value_and_gradients", "in_eager_mode", "list_devices", "make_vjp", "metrics",
-    "num_gpus", "value_and_gradients_function",
+    "num_gpus", "py_func", "value_and_gradients_function",
 ]

@@ -32,6 +32,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.interpreter: Any = None
         self.device: Any = None
+        self.substitute: dict | None = None     # values that stand for symbols of a graph while it runs
         self.recorders: list = list(_always)
 
 
@@ -121,11 +122,20 @@ def _miss(op: OpDef, key: tuple, inputs: tuple, attrs: tuple) -> tuple:
     resolved = resolve_slots(op, inputs)
     if resolved is not inputs:
         return resolved, _bind(op, resolved, attrs)
+    _ran[:] = [True]
     bound = _bind(op, inputs, attrs)
     if len(op.memo) >= MEMO_LIMIT:      # shapes that never come back must not pile up
         op.memo.clear()
     op.memo[key] = bound
     return inputs, bound
+
+
+_ran: list = []
+
+
+def ran_eagerly() -> bool:
+    """True once an op has been executed eagerly in this process."""
+    return bool(_ran)
 
 
 def letters(op: OpDef, n: int) -> str:
@@ -137,6 +147,8 @@ def prepare(op: OpDef, inputs: tuple, attrs: tuple) -> tuple[tuple, list]:
     """Convert what is neither tensor nor slot; a value takes the dtype of a tensor of its letter."""
     groups = letters(op, len(inputs))
     out = [x.as_tensor() if hasattr(type(x), "as_tensor") else x for x in inputs]
+    if state.substitute is not None:
+        out = [state.substitute.get(x.uid, x) if isinstance(x, _Tensor) else x for x in out]
     known: dict[str, DType] = {}
     device = state.device
     for letter, x in zip(groups, out):

@@ -7,14 +7,27 @@ value is baked into a plan.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Late", "LateInt"]
+__all__ = ["Late", "LateInt", "Source"]
+
+
+_order = itertools.count().__next__
+
+
+class Source:
+    """What must happen once per replay before late numbers have a value: a draw, a look at the learning rate."""
+
+    __slots__ = ("begin", "order")
+
+    def __init__(self, begin: Callable[[], Any]):
+        self.begin, self.order = begin, _order()
 
 
 class Late:
-    """A float to come. Arithmetic gives another Late.
+    """A float to come, from a source that begins once per replay. Arithmetic gives another Late.
 
     Example:
         >>> rate = [0.1]
@@ -24,10 +37,10 @@ class Late:
         0.5
     """
 
-    __slots__ = ("compute",)
+    __slots__ = ("compute", "sources")
 
-    def __init__(self, compute: Callable[[], Any]):
-        self.compute = compute
+    def __init__(self, compute: Callable[[], Any], sources: tuple = ()):
+        self.compute, self.sources = compute, sources
 
     def value(self) -> Any:
         """The number now."""
@@ -35,9 +48,9 @@ class Late:
 
     def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Any:
         if isinstance(other, Late):
-            return type(self)(lambda: op(self.value(), other.value()))
+            return type(self)(lambda: op(self.value(), other.value()), self.sources + other.sources)
         if isinstance(other, (bool, int, float)):
-            return type(self)(lambda: op(self.value(), other))
+            return type(self)(lambda: op(self.value(), other), self.sources)
         return NotImplemented
 
     def __add__(self, other: Any) -> Any:
@@ -63,7 +76,7 @@ class Late:
         return self._with(other, lambda a, b: b / a)
 
     def __neg__(self) -> Any:
-        return type(self)(lambda: -self.value())
+        return type(self)(lambda: -self.value(), self.sources)
 
     def __bool__(self) -> bool:
         raise TypeError("bool: this number is known only when the recording is replayed; use tf.where, or compute it "

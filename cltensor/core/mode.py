@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from cltensor.base import config
-from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError, UnimplementedError
-from cltensor.core.dispatch import device_scope, every_thread, state
+from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
+from cltensor.core.dispatch import device_scope, every_thread, ran_eagerly, state
 from cltensor.core.numerics import numerics_check
 from cltensor.runtime import device as devices
 
@@ -15,12 +16,19 @@ __all__ = ["enable_eager_execution", "disable_eager_execution", "executing_eager
 
 _log = logging.getLogger("cltensor")
 _pinned: list = []
+_started_as_graph: list = []
+_graph_mode: list[Callable[[], None]] = []
+
+
+def install_graph_mode(start: Callable[[], None]) -> None:
+    """The graph package tells how a process starts in graph mode."""
+    _graph_mode.append(start)
 
 
 def enable_eager_execution(config: Any = None, device_policy: Any = None, execution_mode: Any = None) -> None:
     """Pin eager execution, which is the default, for the whole process; it cannot be turned off afterwards.
 
-    Raises: FailedPreconditionError inside a recording.
+    Raises: FailedPreconditionError inside a graph, or after ops were recorded in graph mode.
 
     Example:
         >>> import cltensor as tf
@@ -28,22 +36,30 @@ def enable_eager_execution(config: Any = None, device_policy: Any = None, execut
         >>> tf.executing_eagerly()
         True
     """
-    if state.interpreter is not None:
-        raise FailedPreconditionError("enable_eager_execution: it must be called at program start, here ops are being "
-                                      "recorded")
+    interpreter = state.interpreter
+    if interpreter is not None:
+        if not _started_as_graph or interpreter.nodes:
+            raise FailedPreconditionError("enable_eager_execution: it must be called at program start, here ops are "
+                                          "being recorded")
+        state.interpreter = None
+        _started_as_graph.clear()
     _pinned.append(True)
 
 
 def disable_eager_execution() -> None:
-    """Ask for graph execution at program start.
+    """Record ops in a default graph, for a Session to run; at program start, on the main thread.
 
-    Raises: FailedPreconditionError after enable_eager_execution; UnimplementedError else, as graphs are not
-        part of this version.
+    Raises: FailedPreconditionError after enable_eager_execution or the first eager op.
     """
     if _pinned:
         raise FailedPreconditionError("disable_eager_execution: enable_eager_execution() was called, and eager "
                                       "execution cannot be turned off; start a new Python session")
-    raise UnimplementedError("disable_eager_execution: this version executes eagerly only")
+    if ran_eagerly():
+        raise FailedPreconditionError("disable_eager_execution: ops have been executed eagerly already; call it at "
+                                      "program start")
+    if not _started_as_graph:
+        _graph_mode[0]()
+        _started_as_graph.append(True)
 
 
 def executing_eagerly() -> bool:
@@ -83,12 +99,9 @@ def device(device_name_or_function: Any) -> device_scope:
 
 
 def start() -> None:
-    """What the environment asks for when the package is imported.
-
-    Raises: UnimplementedError for CLTENSOR_EXECUTION=graph, which this version does not offer.
-    """
+    """What the environment asks for when the package is imported."""
     if config.get("EXECUTION") == "graph":
-        raise UnimplementedError("CLTENSOR_EXECUTION=graph: this version executes eagerly only; unset the variable")
+        disable_eager_execution()
     if config.debug(1) and not _log.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("cltensor: %(message)s"))

@@ -33,7 +33,7 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
-from cltensor.interpret.record import Recording, Symbol
+from cltensor.interpret.record import EFFECT, Recording, Symbol
 from cltensor.ops.variable import Variable
 
 __all__ = ["defun", "Function", "MANY"]
@@ -147,7 +147,7 @@ class Function:
         states = tuple(recording.variables.values())
         written = [s.now for s in states if s.written]
         program = Program(tuple(recording.nodes), tuple(symbols) + tuple(s.start for s in states),
-                          tuple(fetches) + tuple(written), states, tuple(recording.before), tuple(recording.after))
+                          tuple(fetches) + tuple(written), states)
         described = ", ".join(f"{t.spec.shape} {t.dtype.name}" for t in tensors) + "".join(
             f", {x!r:.20}" for x in flat if not isinstance(x, Tensor))
         replay = prepare(program, _device(tensors, states))
@@ -187,7 +187,7 @@ class Function:
             for v in traced.variables:      # the gradient must not assign what the call has assigned
                 held = interpreter.variables[id(v)]
                 held.now, held.written = writes[id(v)], False
-            interpreter.after.clear()
+            interpreter.nodes[:] = [n for n in interpreter.nodes if n.op is not EFFECT]
             results = [r for r in nest.flatten(result) if isinstance(r, Tensor)]
             pairs = [(r, g) for r, g in zip(results, upstream) if r.dtype.is_floating]
             return tape.gradient([r for r, _ in pairs], list(inputs) + floating,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cltensor.core.tensor import Tensor
@@ -19,15 +18,12 @@ class Program:
     `feeds` are symbols whose values come from outside, `fetches` symbols or tensors wanted in the end.
     `states` are the variables: their `start` symbols are fed too, and the new values of those `written` are the
     last of the fetches.
-    `before` and `after` are called at the start and the end of each replay.
     """
 
     nodes: tuple[Node, ...]
     feeds: tuple[Symbol, ...]
     fetches: tuple[Any, ...]
     states: tuple[State, ...] = ()
-    before: tuple[Callable[[], Any], ...] = field(default=(), repr=False)
-    after: tuple[Callable[[], Any], ...] = field(default=(), repr=False)
 
     def with_nodes(self, nodes: Any, renamed: dict[int, Any] | None = None) -> Program:
         """Other nodes; `renamed` maps uids of symbols that went to what takes their place."""

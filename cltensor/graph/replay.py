@@ -25,7 +25,7 @@ from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.program import Program
 from cltensor.interpret.eager import bind_host, bind_specs, input_specs, moving
-from cltensor.interpret.record import Node, Symbol
+from cltensor.interpret.record import EFFECT, Node, Symbol
 from cltensor.interpret.runner import bind_plan
 from cltensor.kernels.expression import lower_expression
 from cltensor.runtime import device as devices
@@ -82,7 +82,8 @@ class Replay:
             self._where[s.uid] = device
         for state in program.states:
             self._where[state.start.uid] = state.variable.placed_on
-        self.steps = [self._bind(n) for n in program.nodes]
+        self.steps = [self._bind(n) for n in program.nodes if n.op is not EFFECT]
+        self._effects = [dict(n.attrs)["call"] for n in program.nodes if n.op is EFFECT]
         fetches = [self._value(f) for f in program.fetches]
         written = [s.variable for s in program.states if s.written]
         count = len(fetches) - len(written)             # new values of variables are the last fetches
@@ -90,6 +91,8 @@ class Replay:
         self._template: list[Any] = [None] * len(self._slot)
         for at, value in self._constants:
             self._template[at] = value
+        # numbers are drawn in the order of the ops that read them, as eager execution would
+        self._sources = sorted({s for _, late in self._lates for s in late.sources}, key=lambda s: s.order)
         self._plan_drops()
 
     # -- binding
@@ -155,8 +158,8 @@ class Replay:
     def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
         """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
         with self._lock, eagerly():
-            for call in self.program.before:
-                call()
+            for source in self._sources:
+                source.begin()
             values = self._template.copy()
             for at, value in zip(self._feeds, feeds):
                 values[at] = value
@@ -178,7 +181,7 @@ class Replay:
             writes = [(variable, values[at]) for variable, at in self._writes]
             for variable, value in writes:
                 variable._put(value, "assign")
-            for call in self.program.after:
+            for call in self._effects:
                 call()
         return [Tensor(t.sig, t.buffer, t.host) for t in fetched]
 

@@ -17,7 +17,10 @@ from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Node", "State", "Recording"]
+__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT"]
+
+
+find_session: list[Callable[[Any], Any]] = []       # the graph package tells how to find the default session
 
 
 class Symbol(Tensor):
@@ -44,6 +47,14 @@ class Symbol(Tensor):
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 
+    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
+        """The value, computed by a session (the default one)."""
+        return (session or find_session[0](None)).run(self, feed_dict)
+
+    @property
+    def device(self) -> str:
+        return "" if self.node is None or self.node.device is None else self.node.device.name
+
     __repr__ = __str__
     __hash__ = object.__hash__
 
@@ -67,6 +78,10 @@ class Node:
         return f"<{self.op.name}: {', '.join(map(str, self.inputs))}>"
 
 
+EFFECT = OpDef("effect", (), lambda call: Spec((), "bool"), run=lambda call: call(), pure=False,
+               doc="A Python call at the end of a replay.")
+
+
 class Recording:
     """An interpreter that keeps what is executed inside its `with` block.
 
@@ -80,11 +95,11 @@ class Recording:
         (Tensor(shape=(?, 3), dtype=float32), 1)
     """
 
+    symbolic = False        # True where assignments are operations to run, as in TF 1.x graphs
+
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.variables: dict[int, State] = {}
-        self.before: list[Callable[[], Any]] = []       # called at the start of each replay
-        self.after: list[Callable[[], Any]] = []        # and at its end
         self._before: list = []
 
     def __enter__(self) -> Recording:
@@ -108,6 +123,16 @@ class Recording:
             recorder.record(op, attrs, inputs, out)
         return out
 
+    def effect(self, call: Callable[[], Any]) -> Tensor:
+        """Something to do at the end of each replay, when all has worked; the result can be fetched or depended on."""
+        return self.execute(EFFECT, (), (("call", call),))
+
+    def made(self, variable: Any) -> None:
+        """A variable was created here; it has its first value already."""
+
+    def record_custom(self, record: Any) -> None:
+        """A custom gradient was called; tapes keep their own records of it."""
+
     # -- state: a variable is a value at the start, and another at the end
     def read(self, variable: Any, value: Tensor) -> Tensor:
         """The variable's value at this point of the recording."""
@@ -116,8 +141,11 @@ class Recording:
             held = self.variables[id(variable)] = State(variable, Symbol(value.spec))
         return held.now
 
-    def assign(self, variable: Any, value: Tensor) -> None:
-        """From here on the variable has this value; the replay stores the last one when all has run."""
+    def assign(self, variable: Any, value: Tensor) -> Any:
+        """From here on the variable has this value; the replay stores the last one when all has run.
+
+        Returns: what `variable.assign` gives in its place, None for the variable itself.
+        """
         self.read(variable, variable.current())
         held = self.variables[id(variable)]
         held.now, held.written = value, True

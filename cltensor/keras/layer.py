@@ -19,7 +19,6 @@ from cltensor.base import nest
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
-from cltensor.core.dispatch import eagerly
 from cltensor.core.tensor import Tensor
 from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
@@ -214,9 +213,8 @@ class Layer(Trackable):
                                        f"{show(dims)}")
         make = initializers.get(initializer) if initializer is not None else initializers.get("glorot_uniform") \
             if kind.is_floating else initializers.get("zeros")
-        with eagerly():
-            variable = Variable(make(dims, dtype=kind), trainable=trainable, name=f"{self.name}/{name}", dtype=kind,
-                                constraint=constraint)
+        variable = Variable(lambda: make(dims, dtype=kind), trainable=trainable, name=f"{self.name}/{name}", dtype=kind,
+                            constraint=constraint)
         if regularizer is not None:
             self._state.losses.append(lambda: regularizer(variable))
         taken = self.__dict__.get("_tracked_extra", {})

@@ -18,7 +18,7 @@ from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
 from cltensor.core.dispatch import execute, state
 from cltensor.core.generator import Draw, generator, words
-from cltensor.core.late import LateInt
+from cltensor.core.late import LateInt, Source
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, static_value
@@ -86,8 +86,8 @@ def _reserve(op: str, n: int, dtype: DType, seed: Any) -> Draw:
     if state.interpreter is None:
         return generator.reserve(blocks, seed)
     drawn: list = []            # where ops are recorded, each replay draws anew
-    state.interpreter.before.append(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)))
-    return Draw(*(LateInt(lambda i=i: drawn[i]) for i in range(4)))         # type: ignore[misc, arg-type]
+    source = Source(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)))
+    return Draw(*(LateInt(lambda i=i: drawn[i], (source,)) for i in range(4)))      # type: ignore[misc, arg-type]
 
 
 def _run(op: str, row: OpDef, shape: Any, dtype: DType, seed: Any, *numbers: Any) -> Any:

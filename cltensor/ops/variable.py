@@ -73,6 +73,8 @@ class Variable(Leaf):
         self._value = self._relabel(t, device)
         self._trainable, self._name, self.order = trainable, name or "Variable", _order()
         self.constraint = constraint
+        if state.interpreter is not None:
+            state.interpreter.made(self)
 
     def _relabel(self, t: Tensor, device: Any) -> Tensor:
         """The value as a tensor of its own: assigning has no gradient, so no tape may follow it here."""
@@ -131,6 +133,11 @@ class Variable(Leaf):
             recorder.read(self, value)
         return value
 
+    @property
+    def held(self) -> Tensor:
+        """The tensor it holds, whatever is being recorded."""
+        return self._value
+
     def current(self) -> Tensor:
         """The value now, without telling the tapes."""
         interpreter = state.interpreter
@@ -154,7 +161,7 @@ class Variable(Leaf):
 
     # -- writing
     def assign(self, value: Any, use_locking: bool | None = None, name: str | None = None,
-               read_value: bool = True) -> Variable:
+               read_value: bool = True) -> Any:
         """Put a value of the variable's shape and dtype in its place.
 
         Returns: the variable.
@@ -164,21 +171,21 @@ class Variable(Leaf):
         return self._put(t, "assign")
 
     def assign_add(self, delta: Any, use_locking: bool | None = None, name: str | None = None,
-                   read_value: bool = True) -> Variable:
+                   read_value: bool = True) -> Any:
         """Add delta in place. Returns: the variable."""
         return self._update(math.add, np.add, delta, "assign_add")
 
     def assign_sub(self, delta: Any, use_locking: bool | None = None, name: str | None = None,
-                   read_value: bool = True) -> Variable:
+                   read_value: bool = True) -> Any:
         """Subtract delta in place. Returns: the variable."""
         return self._update(math.subtract, np.subtract, delta, "assign_sub")
 
-    def _update(self, op: Any, on_host: Any, delta: Any, what: str) -> Variable:
+    def _update(self, op: Any, on_host: Any, delta: Any, what: str) -> Any:
         recorders, state.recorders = state.recorders, []       # assigning has no gradient
         try:
             if state.interpreter is not None and self._host:
-                state.interpreter.after.append(lambda: self._update(op, on_host, delta, what))
-                return self
+                done = state.interpreter.effect(lambda: self._update(op, on_host, delta, what))
+                return done if state.interpreter.symbolic else self
             if self._host:
                 array = static_value(convert(delta, self.dtype, op=what) if not isinstance(delta, Tensor) else delta)
                 with np.errstate(over="ignore"):
@@ -191,7 +198,7 @@ class Variable(Leaf):
         finally:
             state.recorders = recorders
 
-    def _put(self, t: Tensor, what: str) -> Variable:
+    def _put(self, t: Tensor, what: str) -> Any:
         mine = self._value.sig
         if state.interpreter is not None:
             return self._put_later(t, what)
@@ -202,11 +209,11 @@ class Variable(Leaf):
         self._value = self._relabel(t, mine.device)
         return self
 
-    def _put_later(self, t: Tensor, what: str) -> Variable:
+    def _put_later(self, t: Tensor, what: str) -> Any:
         """Recorded: a value of its own again, as no gradient passes through an assignment."""
         self._check(t, what)
-        state.interpreter.assign(self, stop_gradient(t) if t.sig.device is None else t)
-        return self
+        done = state.interpreter.assign(self, stop_gradient(t) if t.sig.device is None else t)
+        return self if done is None else done
 
     def _check(self, t: Tensor, what: str) -> None:
         if t.dtype is not self.dtype:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
+from cltensor.graph.graph import on_reset
 from cltensor.ops.variable import Variable
 
 __all__ = ["get_global_step", "get_or_create_global_step", "create_global_step", "assert_global_step",
@@ -81,3 +82,6 @@ def global_step(sess: Any, global_step_tensor: Any) -> int:
 def reset_global_step() -> None:
     """Forget the global step: the next one starts at 0. What `reset_default_graph` calls."""
     _the_step.clear()
+
+
+on_reset(reset_global_step)

@@ -18,6 +18,7 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert, host_value
 from cltensor.core.trackable import Trackable
+from cltensor.graph.graph import Graph
 from cltensor.ops.array import reshape
 from cltensor.ops.creation import full_like, ones
 from cltensor.ops.gather import unsorted_segment_sum
@@ -108,13 +109,16 @@ class Optimizer(Trackable):
 
     def minimize(self, loss: Callable, global_step: Any = None, var_list: Any = None, gate_gradients: int = 1,
                  aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
-                 grad_loss: Any = None) -> None:
+                 grad_loss: Any = None) -> Any:
         """`compute_gradients`, then `apply_gradients`.
 
         Args:
-            loss: function without arguments that returns the loss.
+            loss: function without arguments that returns the loss; in a graph the loss tensor.
             global_step: variable to add 1 to.
-            var_list: variables to update; all trainable ones that `loss` reads unless given.
+            var_list: variables to update; all trainable ones that `loss` reads (in a graph: that it has) unless
+                given.
+
+        Returns: None; in a graph the operation that does it.
 
         Raises: RuntimeError when loss is not callable; ValueError when no variable has a gradient.
 
@@ -142,6 +146,14 @@ class Optimizer(Trackable):
         Raises: RuntimeError when loss is not callable; InvalidArgumentError (a ValueError) when there is no
             variable.
         """
+        graph = state.interpreter if isinstance(state.interpreter, Graph) else None
+        if graph is not None:
+            value = loss() if callable(loss) else loss
+            variables = [v for v in graph.created if v.trainable] if var_list is None else nest.flatten(var_list)
+            if not variables:
+                raise InvalidArgumentError(f"{self._name}.compute_gradients: the graph has no trainable variable")
+            weights = [None] if grad_loss is None else [convert(grad_loss)]
+            return list(zip(graph.gradients([value], variables, weights), variables))
         if not callable(loss):
             raise RuntimeError(f"{self._name}.compute_gradients: when executing eagerly loss must be a function that "
                                f"computes it, it is a {type(loss).__name__}")
@@ -154,7 +166,7 @@ class Optimizer(Trackable):
             raise InvalidArgumentError(f"{self._name}.compute_gradients: loss read no trainable variable")
         return list(zip(tape.gradient(value, variables, output_gradients=grad_loss), variables))
 
-    def apply_gradients(self, grads_and_vars: Iterable, global_step: Any = None, name: str | None = None) -> None:
+    def apply_gradients(self, grads_and_vars: Iterable, global_step: Any = None, name: str | None = None) -> Any:
         """Update variables by their gradients, one launch each; None gradients are skipped.
 
         Args:
@@ -178,6 +190,8 @@ class Optimizer(Trackable):
         if not given:
             raise InvalidArgumentError(f"{self._name}.apply_gradients: no gradient for any variable: "
                                        f"{', '.join(v.name for _, v in pairs[:5])}{', ...' if pairs[5:] else ''}")
+        graph = state.interpreter if isinstance(state.interpreter, Graph) else None
+        first = len(graph.nodes) if graph is not None else 0
         with quietly():
             if state.interpreter is None:
                 self._prepare()
@@ -189,9 +203,10 @@ class Optimizer(Trackable):
             if state.interpreter is None:
                 self._finish()
             else:
-                state.interpreter.after.append(self._finish)
+                state.interpreter.effect(self._finish)
             if global_step is not None:
                 global_step.assign_add(1)
+        return None if graph is None else graph.operation(first, name or self._name)
 
     def _pair(self, pair: Any) -> tuple:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:

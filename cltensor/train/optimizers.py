@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cltensor.base.errors import InvalidArgumentError, UnimplementedError
-from cltensor.core.dispatch import eagerly, state
-from cltensor.core.late import Late
+from cltensor.core.dispatch import eagerly
+from cltensor.core.late import Late, Source
 from cltensor.core.op import OpDef
 from cltensor.ops import update
 from cltensor.ops.math import cast
@@ -36,12 +36,12 @@ class _Numbers(Optimizer):
     def _prepare_late(self) -> None:
         with eagerly():
             self._prepare()
-        state.interpreter.before.append(self._prepare)
         for name, value in self._now.items():
             if not isinstance(value, float):
                 raise UnimplementedError(f"{self._name}.apply_gradients: {name} is a tensor, which a recorded step "
                                          "would keep as it is now; give a number, or a function that returns one")
-        self._now = {name: Late(lambda name=name: self._now[name]) for name in self._now}
+        source = Source(self._prepare)
+        self._now = {name: Late(lambda name=name: self._now[name], (source,)) for name in self._now}
 
     def _at(self, name: str, variable: Variable) -> Any:
         """The number in the variable's dtype where a device holds it."""

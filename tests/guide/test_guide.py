@@ -1,4 +1,4 @@
-"""Every eager code sample of the guide, run as written with one line changed, its promises compared.
+"""Every code sample of the guide, run as written with one line changed, its promises compared.
 
 Samples that share names run in one namespace, in the guide's order. All of it runs twice: with one virtual
 GPU, and without any, where a sample that asks for a GPU must get the error about the missing device.
@@ -23,13 +23,14 @@ from tests.conftest import forget_plans
 from tests.guide import reading, supplied
 from tests.guide.reading import Statement, printed, squeeze
 
-NOT_YET = {29}                     # tf.Session and tfe.py_func: graphs are a later step
+NOT_YET: set[int] = set()
 SETUP = (1, 4)                     # the import, eager execution, and `tfe`; before every group
 GROUPS = {
     "basics": (2, 3), "fizzbuzz": (5,), "layers": (6, 7), "mnist": (8, 12, 13, 14, 15), "tape": (9,),
     "regression": (10,), "excerpt": (11,), "objects": (16,), "lifetime": (17,), "saving": (18,),
     "saving_a_model": (19,), "metrics": (20,), "summaries": (21,), "line_search": (22,),
     "gradient_functions": (23,), "clipping": (24,), "log1pexp": (25, 26), "performance": (27,), "copies": (28,),
+    "graphs": (29,),
 }
 ASKS_FOR_A_GPU = {15, 17, 28}
 
@@ -111,7 +112,7 @@ def losses(lines: list[str]) -> dict[str, float]:
     return found
 
 
-def test_every_eager_sample_is_run():
+def test_every_sample_is_run():
     run = [*SETUP, *(n for numbers in GROUPS.values() for n in numbers)]
     assert len(run) == len(set(run))
     assert set(reading.samples()) - set(run) == NOT_YET
@@ -357,3 +358,13 @@ def test_what_was_promised_was_compared(gpus):
     assert compared == expected
     arrows = sum(code.count("# =>") for number, code in reading.samples().items() if number not in NOT_YET)
     assert arrows == len(expected)
+
+
+def test_graphs(guide, monkeypatch):
+    fetched = []
+    run = tf.Session.run
+    monkeypatch.setattr(tf.Session, "run", lambda *a, **k: fetched.append(run(*a, **k)) or fetched[-1])
+    lines = printed(guide.run(29))
+    assert [squeeze(line) for line in lines] == [squeeze("tf.Tensor([[4.]], shape=(1, 1), dtype=float32)")]
+    assert [f.tolist() for f in fetched] == [[[4.0]]]           # the sample's comment says so
+    assert tf.executing_eagerly()

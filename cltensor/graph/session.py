@@ -1,0 +1,358 @@
+"""Session: runs parts of a graph.
+
+`run` takes what is fetched, walks the nodes it needs in order, and does so in one of two ways: where all
+shapes follow from the feeds, the walk is recorded anew with known shapes, optimised and compiled, and
+kept for the next run with such feeds; where a shape is known only when data is there (py_func), the ops
+of the walk just run.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from cltensor.autodiff.backprop import OpRecord, backprop, ones
+from cltensor.autodiff.custom import CustomRecord
+from cltensor.base import nest
+from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
+from cltensor.base.shapes import show
+from cltensor.core.dispatch import device_scope, eagerly, execute, state
+from cltensor.core.late import Late
+from cltensor.core.tensor import Tensor, convert, to_array
+from cltensor.graph.graph import GRADIENTS, Graph, Operation
+from cltensor.graph.program import Program
+from cltensor.graph.replay import Replay, prepare
+from cltensor.interpret.record import EFFECT, Node, Recording, State, Symbol, find_session
+from cltensor.ops.variable import Variable
+
+__all__ = ["Session", "get_default_session"]
+
+_here = threading.local()
+
+
+class Session:
+    """Runs a graph.
+
+    Args:
+        graph: the graph; the default one, or a new one, unless given.
+
+    Used as a context manager, ops inside the `with` are recorded in its graph.
+
+    Raises: FailedPreconditionError for a variable that was not initialised.
+
+    Example:
+        >>> import cltensor as tf
+        >>> with tf.Session() as sess:
+        ...     x = tf.placeholder(dtype=tf.float32)
+        ...     print(sess.run(tf.matmul(x, x), feed_dict={x: [[2.0]]}))
+        [[4.]]
+    """
+
+    def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None):
+        current = state.interpreter
+        self.graph: Graph = graph or (current if isinstance(current, Graph) else Graph())
+        self._closed = False
+
+    def __enter__(self) -> Session:
+        stack = _here.__dict__.setdefault("stack", [])
+        stack.append(self)
+        self.graph.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.graph.__exit__()
+        _here.stack.remove(self)
+        self.close()
+
+    def close(self) -> None:
+        """Forbid further runs."""
+        self._closed = True
+
+    def as_default(self) -> Session:
+        """Use as context manager without closing; the same object."""
+        return self
+
+    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """Compute what is fetched.
+
+        Args:
+            fetches: tensor, operation, variable, or a nest of them.
+            feed_dict: tensor -> value; any tensor of the graph may be fed.
+
+        Returns: NumPy values in the structure of `fetches`; None for operations.
+        Raises: InvalidArgumentError for a feed of another shape or dtype, or a tensor of another graph;
+            FailedPreconditionError for an uninitialised variable. Nothing is assigned then.
+        """
+        if self._closed:
+            raise FailedPreconditionError("Session.run: the session is closed")
+        with eagerly():
+            feeds = self._feeds(feed_dict or {})
+            leaves = nest.flatten(fetches)
+            wanted = [self._wanted(f) for f in leaves]
+            values = self._compute([s for some in wanted for s in some], feeds)
+            out: list = []
+            for f in leaves:
+                out.append(None if isinstance(f, Operation) else _numpy(values[self._symbol(f).uid]))
+        return nest.pack_sequence_as(fetches, out)
+
+    # -- feeds and fetches
+    def _feeds(self, feed_dict: Any) -> dict[int, tuple[Symbol, Tensor]]:
+        feeds = {}
+        for key, value in feed_dict.items():
+            symbol = self._symbol(key)
+            given = value if isinstance(value, Tensor) else convert(value, symbol.dtype, op="Session.run: feed")
+            if given.dtype is not symbol.dtype or not symbol.shape.is_compatible_with(given.spec.shape):
+                raise InvalidArgumentError(f"Session.run: {symbol} is fed a value of shape {show(given.spec.shape)} "
+                                           f"and dtype {given.dtype.name}")
+            feeds[symbol.uid] = (symbol, given)
+        return feeds
+
+    def _symbol(self, x: Any) -> Any:
+        if isinstance(x, Variable):
+            return self.graph.read(x, x.held)
+        if isinstance(x, Symbol):
+            if x.uid not in self.graph.owned:
+                raise InvalidArgumentError(f"Session.run: {x} belongs to another graph")
+            return x
+        if isinstance(x, Tensor):
+            return x
+        raise InvalidArgumentError(f"Session.run: {x!r:.60} is neither a tensor nor an operation of a graph")
+
+    def _wanted(self, fetch: Any) -> list:
+        if isinstance(fetch, Operation):
+            if fetch.graph is not self.graph:
+                raise InvalidArgumentError(f"Session.run: {fetch!r} belongs to another graph")
+            return list(fetch.symbols)
+        return [self._symbol(fetch)]
+
+    # -- what a run needs
+    def _needed(self, wanted: list, feeds: dict) -> list[Node]:
+        """Nodes to run, in the order they were recorded."""
+        graph = self.graph
+        made = {o.uid: n for n in graph.nodes for o in n.outputs}
+        need: set[int] = set()
+        todo = [s for s in wanted if isinstance(s, Symbol)]
+        while todo:
+            s = todo.pop()
+            node = made.get(s.uid)
+            if s.uid in feeds or node is None or id(node) in need:
+                continue
+            need.add(id(node))
+            todo += [x for x in node.inputs if isinstance(x, Symbol)]
+            if node.op is GRADIENTS:
+                todo += list(dict(node.attrs)["xs"])
+            todo += graph.controls.get(id(node), ())
+        return [n for n in graph.nodes if id(n) in need]
+
+    def _compute(self, wanted: list, feeds: dict) -> dict[int, Tensor]:
+        graph = self.graph
+        nodes = self._needed(wanted, feeds)
+        states = self._states(nodes, wanted)
+        for s in states:
+            if id(s.variable) in graph.uninitialized and s.start.uid not in feeds:
+                raise FailedPreconditionError(f"Session.run: variable {s.variable.name} is not initialised; run "
+                                              "tf.global_variables_initializer() first")
+        for x in wanted:
+            if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
+                raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
+        if any(n.op.run is not None and n.op not in (EFFECT, GRADIENTS) for n in nodes):
+            return self._interpret(nodes, wanted, feeds, states)
+        key = (tuple(x.uid for x in wanted), tuple((uid, t.sig) for uid, (_, t) in sorted(feeds.items())),
+               len(graph.nodes), state.device)
+        replay = graph.plans.get(key)
+        if replay is None:
+            if len(graph.plans) >= 64:
+                graph.plans.clear()
+            replay = graph.plans[key] = self._compile(nodes, wanted, feeds, states)
+        out = replay([t for _, t in feeds.values()])
+        return {x.uid: t for x, t in zip(wanted, out)}
+
+    def _states(self, nodes: list, wanted: list) -> list[State]:
+        read = {x.uid for n in nodes for x in n.inputs if isinstance(x, Symbol)} | {x.uid for x in wanted}
+        read |= {x.uid for n in nodes if n.op is GRADIENTS for x in dict(n.attrs)["xs"]}
+        assigned = {id(self.graph.assignments[o.uid]) for n in nodes for o in n.outputs
+                    if o.uid in self.graph.assignments}
+        return [s for s in self.graph.variables.values() if s.start.uid in read or id(s.variable) in assigned]
+
+    def _assigned(self, nodes: list) -> dict[int, Symbol]:
+        """The last assignment to each variable that the run reaches."""
+        return {id(self.graph.assignments[o.uid]): o for n in nodes for o in n.outputs
+                if o.uid in self.graph.assignments}
+
+    # -- the two ways
+    def _interpret(self, nodes: list, wanted: list, feeds: dict, states: list) -> dict[int, Tensor]:
+        """Run the ops one by one; variables are written when all has worked."""
+        env: dict[int, Any] = {uid: t for uid, (_, t) in feeds.items()}
+        for s in states:
+            env.setdefault(s.start.uid, s.variable.held)
+        effects = _walk(self.graph, nodes, env)
+        for held, symbol in self._assigned(nodes).items():
+            next(s.variable for s in states if id(s.variable) == held)._put(env[symbol.uid], "assign")
+        for call in effects:
+            call()
+        return {x.uid: env.get(x.uid, x) for x in wanted}
+
+    def _compile(self, nodes: list, wanted: list, feeds: dict, states: list) -> Replay:
+        """Record the walk anew with the shapes of the feeds; optimise; compile."""
+        with Recording() as recording:
+            inputs = {uid: Symbol(t.spec) for uid, (_, t) in feeds.items()}
+            starts = {id(s.variable): State(s.variable, inputs.get(s.start.uid) or Symbol(s.variable.spec))
+                      for s in states}
+            env: dict[int, Any] = dict(inputs)
+            for s in states:
+                env.setdefault(s.start.uid, starts[id(s.variable)].start)
+            effects = _walk(self.graph, nodes, env)
+            for call in effects:
+                recording.effect(call)
+        written = []
+        for held, symbol in self._assigned(nodes).items():
+            starts[held].written = True
+            written.append((held, env[symbol.uid]))
+        kept = [s for h, s in starts.items() if s.start.uid not in {i.uid for i in inputs.values()} or s.written]
+        order = {h: i for i, h in enumerate(starts)}
+        written.sort(key=lambda pair: order[pair[0]])
+        program = Program(tuple(recording.nodes), tuple(inputs.values()),
+                          tuple(env.get(x.uid, x) for x in wanted) + tuple(value for _, value in written), tuple(kept))
+        return prepare(program, state.device)
+
+
+def _known_here(x: Symbol, nodes: list, states: list, feeds: dict) -> bool:
+    return (x.uid in feeds or any(x.uid == s.start.uid for s in states)
+            or any(o.uid == x.uid for n in nodes for o in n.outputs))
+
+
+def _numpy(t: Tensor) -> Any:
+    value = to_array(t)
+    return value[()] if value.ndim == 0 else np.array(value)
+
+
+def _walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
+    """Execute nodes (eagerly, or into the active recording) with the symbols of `env` put in their place.
+
+    Returns: the effects met, to be called at the end.
+    """
+    tape: list = []
+    effects: list = []
+    drawn: dict[int, Any] = {}
+    customs = {r.out_uids[0]: r for _, r in graph.records}
+    with _Substitute(env), _Everything(tape):
+        for node in nodes:
+            if node.op is EFFECT:
+                effects.append(dict(node.attrs)["call"])
+                env[node.outputs[0].uid] = convert(True)
+                continue
+            if node.op is GRADIENTS:
+                _expand(node, env, tape)
+                continue
+            inputs = tuple(_here_now(x, env, drawn) for x in node.inputs)
+            with device_scope(node.device) if node.device is not None else _nothing:
+                out = execute(node.op, inputs, node.attrs)
+            outs = out if isinstance(out, tuple) else (out,)
+            for symbol, value in zip(node.outputs, outs):
+                env[symbol.uid] = value
+                if symbol.uid in customs:
+                    tape.append(customs[symbol.uid])
+    return effects
+
+
+class _Everything:
+    """A recorder that keeps a record of every differentiable op, those of a backward pass included."""
+
+    def __init__(self, tape: list):
+        self._tape = tape
+
+    def record(self, op: Any, attrs: tuple, inputs: tuple, out: Any) -> None:
+        """An op ran."""
+        if op.vjps:
+            floating = tuple(isinstance(x, Tensor) and x.dtype.is_floating and (op.variadic or op.vjps[i] is not None)
+                             for i, x in enumerate(inputs))
+            if any(floating):
+                self._tape.append(OpRecord(op, attrs, inputs, out if isinstance(out, tuple) else (out,), floating))
+
+    def record_custom(self, record: Any) -> None:
+        """A custom gradient inside the walk."""
+        self._tape.append(record)
+
+    def read(self, variable: Any, value: Tensor) -> None:
+        """Variables are fed by the walk."""
+
+    def __enter__(self) -> None:
+        state.recorders.append(self)
+
+    def __exit__(self, *exc: Any) -> None:
+        state.recorders.remove(self)
+
+
+def _here_now(x: Any, env: dict, drawn: dict) -> Any:
+    if isinstance(x, Symbol):
+        if x.uid not in env:
+            raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
+        return env[x.uid]
+    if isinstance(x, Late) and state.interpreter is None:
+        for source in x.sources:
+            if id(source) not in drawn:
+                source.begin()
+                drawn[id(source)] = source
+        return x.value()
+    return x
+
+
+def _expand(node: Node, env: dict, tape: list) -> None:
+    """A deferred gradient: the backward pass over what ran so far."""
+    attrs = dict(node.attrs)
+    seeds: dict[int, list] = {}
+    for y, g in zip(attrs["ys"], attrs["weights"]):
+        value = env.get(y.uid, y)
+        seeds.setdefault(value.uid, []).append(ones(value.spec, value.placed_on) if g is None else env.get(g.uid, g))
+    values = [env.get(x.uid, x) for x in attrs["xs"]]
+    records = [_with_env(r, env) if isinstance(r, CustomRecord) and r.out_uids[0] in env else r for r in tape]
+    found = backprop(records, seeds, {v.uid for v in values}, consume=False)
+    for symbol, v in zip(node.outputs, values):
+        if v.uid in found:
+            g = found[v.uid]
+            env[symbol.uid] = g if isinstance(g, Tensor) else g.as_tensor()
+
+
+def _with_env(record: CustomRecord, env: dict) -> CustomRecord:
+    """A custom record whose uids are those of the values now."""
+    out = object.__new__(CustomRecord)
+    out.name, out.grad_fn, out.count, out.variables = record.name, record.grad_fn, record.count, record.variables
+    pairs = [(env[u].uid, env[u].spec) if u in env else (u, s) for u, s in zip(record.in_uids, record.in_specs)]
+    out.in_uids, out.in_specs = tuple(u for u, _ in pairs), tuple(s for _, s in pairs)
+    made = [env[u] for u in record.out_uids]
+    out.out_uids, out.out_specs = tuple(t.uid for t in made), tuple(t.spec for t in made)
+    return out
+
+
+_nothing = nullcontext()
+
+
+class _Substitute:
+    """While it is active, symbols of the graph that a gradient function closed over stand for their values now."""
+
+    def __init__(self, env: dict):
+        self._env = env
+
+    def __enter__(self) -> None:
+        self._before = getattr(state, "substitute", None)
+        state.substitute = self._env
+
+    def __exit__(self, *exc: Any) -> None:
+        state.substitute = self._before
+
+
+def get_default_session(graph: Graph | None = None) -> Session:
+    """The innermost session of a `with`, of this graph if one is given.
+
+    Raises: InvalidArgumentError when there is none.
+    """
+    for session in reversed(getattr(_here, "stack", [])):
+        if graph is None or session.graph is graph:
+            return session
+    raise InvalidArgumentError("eval: there is no default session; use `with tf.Session():` or pass session=")
+
+
+find_session.append(get_default_session)
