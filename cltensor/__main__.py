@@ -1,4 +1,5 @@
-"""Command line: `python -m cltensor info`, what there is; `python -m cltensor doctor`, what may be wrong."""
+"""Command line: `python -m cltensor info`, what there is; `python -m cltensor doctor`, what may be wrong;
+`python -m cltensor tune`, the fastest kernel parameters for this device."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import warnings
 from importlib import metadata
 from typing import Any
 
+from cltensor import tuner
 from cltensor.base import config, dtypes
 from cltensor.base.errors import DeviceError, OpError
 from cltensor.runtime import device, icd, platforms, probe
@@ -103,8 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
     info = commands.add_parser("info", help="devices, versions, memory, dtypes; which is default, and why")
     commands.add_parser("doctor", help="info, where drivers were looked for, settings, what to install")
     info.add_argument("--json", action="store_true", help="the same as JSON")
+    tuner.add_arguments(commands.add_parser("tune", help="find the fastest kernel parameters for this device"))
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "tune":
+            return tuner.main(chosen)
         data = facts()
     except OpError as error:                       # a setting with a value that is not allowed
         print(error, file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cltensor.autodiff.tape import GradientTape
+from cltensor.base.dtypes import float32
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError, UnimplementedError
 from cltensor.base.optional import load
 from cltensor.core.tensor import Tensor, convert
@@ -103,7 +104,7 @@ class Trainable:
     # -- one batch
     def _losses(self, x: Any, y: Any, weights: Any, training: bool) -> tuple[Tensor, list, int]:
         """Loss to differentiate, values to report, number of examples."""
-        x = as_inputs(x, _float32)
+        x = as_inputs(x, float32)
         prediction = self(x, training=training)         # type: ignore[operator]
         if not isinstance(prediction, Tensor):
             raise UnimplementedError("Model.fit: a model of one output is wanted, it gives a "
@@ -143,7 +144,7 @@ class Trainable:
 
     def predict_on_batch(self, x: Any) -> Any:
         """Output for one batch, as a tensor."""
-        return self(as_inputs(x, _float32), training=False)         # type: ignore[operator]
+        return self(as_inputs(x, float32), training=False)         # type: ignore[operator]
 
     # -- many
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int = 1,
@@ -258,9 +259,6 @@ class Trainable:
         if not outputs:
             raise InvalidArgumentError("Model.predict: there is no example")
         return np.concatenate([y.numpy() for y in outputs])
-
-
-_float32 = convert(0.0).dtype
 
 
 def _metric(metric: Any, loss: Any, width: Any) -> Callable:
