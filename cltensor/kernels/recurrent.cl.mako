@@ -26,6 +26,7 @@
 ##
 ## Arguments: results, inputs; batch; units; chunks: vectors per row; per; vector_row: 0 if added (gru: bias) is a
 ## vector, else its row; forget: added to f.
+<%namespace name="own" file="tanh.cl.mako"/>
 <%
 V = 16 if schedule == "cpu" else 1
 D = dt(dtype)
@@ -37,8 +38,12 @@ results = (["dgates", "dc"] if lstm else ["dgates", "dhid", "dh"]) if grad else 
 inputs = ["gates", "added", "c"] if lstm else ["gates", "hidden", "bias", "h"]
 if grad: inputs += ["gh", "gc"] if lstm else ["gh"]
 def K(value): return f"(({T})({literal(D, value)}))"
+tanh = "tanh" if D.compute == "double" else "tanh_fast"
 def at(name, gate): return f"{name} + g0 + {order.index(gate)} * units"
 %>
+% if tanh == "tanh_fast":
+${own.tanh_fast(V)}
+% endif
 inline ${T} fetch(__global const ${S} *p, const uint left)
 {
 % if V > 1:
@@ -117,8 +122,8 @@ __kernel void cell(
             + fetch(added + v0 + ${order.index(gate)} * units, left);
 % endfor
         const ${T} c0 = fetch(c + s0, left);
-        const ${T} i = squash(ai), f = squash(af + (${T})(forget)), g = tanh(ag), o = squash(ao);
-        const ${T} c1 = f * c0 + i * g, t = tanh(c1);
+        const ${T} i = squash(ai), f = squash(af + (${T})(forget)), g = ${tanh}(ag), o = squash(ao);
+        const ${T} c1 = f * c0 + i * g, t = ${tanh}(c1);
 % if not grad:
         put(o * t, h + s0, left);
         put(c1, cn + s0, left);
@@ -138,7 +143,7 @@ __kernel void cell(
             + fetch(bias + v0 + ${order.index(gate)} * units, left);
 % endfor
         const ${T} h0 = fetch(h + s0, left);
-        const ${T} z = squash(xz + hz_), r = squash(xr + hr_), n = tanh(xn + r * hn_);
+        const ${T} z = squash(xz + hz_), r = squash(xr + hr_), n = ${tanh}(xn + r * hn_);
 % if not grad:
         put(z * h0 + (${K(1)} - z) * n, hn + s0, left);
 % else:

@@ -238,8 +238,13 @@ def _pair(name: str, args: tuple, text: str, rules: Any, doc: str) -> dict:
     """The row with the sigmoid and with the hard one, of which `text` knows the value as s."""
     values = {False: "T s = K(1) / (K(1) + exp(-(x0 + x1))); ",
               True: "T s = clamp((x0 + x1) * K(0.2) + K(0.5), K(0), K(1)); "}
-    return {hard: OpDef(name + "_hard" * hard, args, _same_infer(name, args), expr=value + text, vjps=rules(hard),
-                        doc=doc) for hard, value in values.items()}
+    return {hard: OpDef(name + "_hard" * hard, args, _same_infer(name, args), expr=_by_dtype(value + text),
+                        vjps=rules(hard), doc=doc) for hard, value in values.items()}
+
+
+def _by_dtype(text: str) -> Any:
+    """The text for float64, with the own tanh for the types calculated in float."""
+    return lambda *specs: text if specs[-1].dtype.name == "float64" else text.replace("tanh(", "tanh_fast(")
 
 
 def _reset_rules(hard: bool) -> tuple:
