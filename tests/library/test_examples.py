@@ -55,3 +55,11 @@ def test_gan_toy(capsys, tmp_path):
     assert "of 8 blobs" in capsys.readouterr().out and (tmp_path / "ring.png").stat().st_size > 1000
     everywhere = module.real_points(4000, module.np.random.default_rng(0))
     assert module.judge(everywhere) == (8, pytest.approx(1.0, abs=0.01))
+
+
+def test_cnn(capsys):
+    module = example("cnn")
+    assert module.main(["--epochs", "2"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert re.search(r"Total params: [\d,]+\n", out) and re.search(r"accuracy 0\.[5-9]", out)
+    assert module.confusions([1, 2, 1], [7, 2, 7]) == "1 taken for 7 (2x)" and module.confusions([3], [3]) == "none"
