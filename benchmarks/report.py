@@ -17,12 +17,13 @@ from benchmarks import roofline
 from benchmarks.frameworks import PEERS
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
+_BEGIN, _END = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
 _INTRO = """# Benchmarks
 
 Speed is measured, never asserted in a test. All contenders of a table run in one process, in turn, round by round, so
 that a busy neighbour hits all alike; their results are compared with each other before anything is timed. Figures are
-the best of the rounds, as "many calls and one wait at the end, per call", which is how training code runs; results.json
-also has every sample, and each call with its own wait. Ratios within a row say more than absolute numbers.
+the best of the rounds, as "many calls and one wait at the end, per call", which is how training code runs; a second
+table has the median of one call with its own wait. Ratios within a row say more than absolute numbers.
 
 *must* and *goal* are time over that of the peer named (of several: of the faster). NumPy and PyTorch write elementwise
 results into an array that exists (`out=`). A dash: the peer has no such operation, or gave no comparable result, see
@@ -81,6 +82,32 @@ def table(run: dict) -> str:
     return "\n".join(lines)
 
 
+def waits(run: dict) -> str:
+    """The table of the other protocol: one call and its wait, median."""
+    rows = [row for row in run["rows"] if any(r.get("single") for r in row["results"].values())]
+    names = [n for n in ("cltensor", *PEERS) if any(row["results"].get(n, {}).get("single") for row in rows)]
+    lines = ["| " + " | ".join(["one call and its wait", *names]) + " |", "|" + " --- |" * (len(names) + 1)]
+    for row in rows:
+        singles = [row["results"].get(name, {}).get("single") for name in names]
+        lines.append("| " + " | ".join([row["title"], *(shown(statistics.median(s), "s") if s else "-"
+                                                        for s in singles)]) + " |")
+    return "\n".join(lines)
+
+
+def summary(data: dict) -> str:
+    """The short table for the README: every row with a bar, its ratio on each implementation."""
+    lines = ["| workload | over | must | goal | " + " | ".join(r["implementation"] for r in data["runs"]) + " |",
+             "|" + " --- |" * (4 + len(data["runs"]))]
+    for row in data["runs"][0]["rows"]:
+        found = [next((verdicts(r) for r in run["rows"] if r["name"] == row["name"]), []) for run in data["runs"]]
+        for i, bar in enumerate(row["bars"]):
+            cells = [f"{v[i][1]:.2f}" if i < len(v) else "-" for v in found]
+            if any(cell != "-" for cell in cells):
+                peers = " or ".join(bar["peers"])
+                lines.append(f"| {row['title']} | {peers} | {bar['must']:g} | {bar['goal']:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def notes(run: dict) -> str:
     """What was left out, and why."""
     lines = [f"- {note}" for note in run["notes"]]
@@ -112,6 +139,7 @@ def section(run: dict, data: dict, picture: str) -> str:
              table(run), ""]
     if notes(run):
         lines += ["Left out:", "", notes(run), ""]
+    lines += ["The other protocol, median of the rounds:", "", waits(run), ""]
     if picture:
         lines += [f"![Rates of the workloads under the limits of the machine]({picture})", ""]
     return "\n".join(lines)
@@ -200,10 +228,15 @@ def write(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--readme", action="store_true", help="also the table between the marks in README.md")
     parser.add_argument("--docs", type=Path, default=_DOCS, help="where benchmarks.md goes")
     options = parser.parse_args()
-    text = document(merged(options.folders), options.docs)
-    (options.docs / "benchmarks.md").write_text(text, encoding="utf-8")
+    data = merged(options.folders)
+    (options.docs / "benchmarks.md").write_text(document(data, options.docs), encoding="utf-8")
+    if options.readme:
+        page = _DOCS.parent / "README.md"
+        before, rest = page.read_text(encoding="utf-8").split(_BEGIN)
+        page.write_text(f"{before}{_BEGIN}\n{summary(data)}\n{_END}{rest.split(_END)[1]}", encoding="utf-8")
     print(f"wrote {options.docs / 'benchmarks.md'}")
     return 0
 

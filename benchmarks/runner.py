@@ -21,10 +21,21 @@ from benchmarks import processes, roofline
 from benchmarks.frameworks import Framework, blas, open_framework, versions
 from benchmarks.timing import Contender, interleave
 from benchmarks.workload import Process, Workload
-from benchmarks.workloads import broadcast, conv, eager, elementwise, matmul, recurrent, reductions, startup, training
+from benchmarks.workloads import (
+    broadcast,
+    conv,
+    eager,
+    elementwise,
+    matmul,
+    recurrent,
+    reductions,
+    resnet,
+    startup,
+    training,
+)
 from cltensor.kernels import build
 
-FAMILIES = (matmul, conv, reductions, elementwise, broadcast, eager, training, recurrent, startup)
+FAMILIES = (matmul, conv, reductions, elementwise, broadcast, eager, training, recurrent, resnet, startup)
 
 
 def selected(only: list[str]) -> list:
