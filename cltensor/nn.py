@@ -1,10 +1,26 @@
 """tf.nn: activations, softmax and cross entropies, normalisation, embeddings."""
 
+from cltensor.keras import rnn_cell
+from cltensor.keras.rnn import dynamic_rnn, static_rnn
+from cltensor.ops.batch_norm import batch_normalization, fused_batch_norm
+from cltensor.ops.conv import (
+    conv2d,
+    conv2d_backprop_filter,
+    conv2d_backprop_input,
+    conv2d_transpose,
+)
 from cltensor.ops.cross_entropy import (
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits_v2,
     sparse_softmax_cross_entropy_with_logits,
+)
+from cltensor.ops.depthwise import (
+    atrous_conv2d,
+    conv1d,
+    depthwise_conv2d,
+    depthwise_conv2d_native,
+    separable_conv2d,
 )
 from cltensor.ops.dropout import dropout
 from cltensor.ops.functions import (
@@ -29,11 +45,15 @@ from cltensor.ops.nn import (
     moments,
     softmax,
 )
+from cltensor.ops.pool import avg_pool, max_pool, pool
 
 __all__ = [
-    "bias_add", "dropout", "elu", "embedding_lookup", "gelu", "l2_loss", "l2_normalize",
-    "leaky_relu", "log_sigmoid", "log_softmax", "moments", "relu", "relu6", "selu", "sigmoid",
-    "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
-    "softmax_cross_entropy_with_logits_v2", "softplus", "softsign",
-    "sparse_softmax_cross_entropy_with_logits", "tanh",
+    "atrous_conv2d", "avg_pool", "batch_normalization", "bias_add", "conv1d", "conv2d",
+    "conv2d_backprop_filter", "conv2d_backprop_input", "conv2d_transpose", "depthwise_conv2d",
+    "depthwise_conv2d_native", "dropout", "dynamic_rnn", "elu", "embedding_lookup",
+    "fused_batch_norm", "gelu", "l2_loss", "l2_normalize", "leaky_relu", "log_sigmoid",
+    "log_softmax", "max_pool", "moments", "pool", "relu", "relu6", "rnn_cell", "selu",
+    "separable_conv2d", "sigmoid", "sigmoid_cross_entropy_with_logits", "softmax",
+    "softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2", "softplus",
+    "softsign", "sparse_softmax_cross_entropy_with_logits", "static_rnn", "tanh",
 ]

@@ -52,8 +52,7 @@ def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: An
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.batch_norm import batch_normalization
-        >>> batch_normalization([[1., 3.]], 2., 1., 10., None, 0.).numpy().tolist()
+        >>> tf.nn.batch_normalization([[1., 3.]], 2., 1., 10., None, 0.).numpy().tolist()
         [[9.0, 11.0]]
     """
     x = convert(x)
@@ -157,8 +156,7 @@ def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any = None, variance
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.batch_norm import fused_batch_norm
-        >>> y, mean, variance = fused_batch_norm(tf.reshape([1., 3.], [2, 1, 1, 1]), [1.], [0.], epsilon=0.)
+        >>> y, mean, variance = tf.nn.fused_batch_norm(tf.reshape([1., 3.], [2, 1, 1, 1]), [1.], [0.], epsilon=0.)
         >>> y.numpy().ravel().tolist(), mean.numpy().tolist(), variance.numpy().tolist()
         ([-1.0, 1.0], [2.0], [2.0])
     """

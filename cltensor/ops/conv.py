@@ -78,9 +78,8 @@ def conv2d(input: Any, filter: Any = None, strides: Any = None, padding: Any = N
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.conv import conv2d
         >>> x, f = tf.reshape(tf.range(16.), [1, 4, 4, 1]), tf.ones([3, 3, 1, 1])
-        >>> conv2d(x, f, [1, 2, 2, 1], "SAME").numpy().ravel().tolist()
+        >>> tf.nn.conv2d(x, f, [1, 2, 2, 1], "SAME").numpy().ravel().tolist()
         [45.0, 39.0, 66.0, 50.0]
     """
     how = How("conv2d", strides, padding, data_format, dilations)
@@ -115,8 +114,7 @@ def conv2d_backprop_input(input_sizes: Any, filter: Any = None, out_backprop: An
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.conv import conv2d_backprop_input
-        >>> g = conv2d_backprop_input([1, 3, 3, 1], tf.ones([2, 2, 1, 1]), tf.ones([1, 2, 2, 1]), 1, "VALID")
+        >>> g = tf.nn.conv2d_backprop_input([1, 3, 3, 1], tf.ones([2, 2, 1, 1]), tf.ones([1, 2, 2, 1]), 1, "VALID")
         >>> g.numpy().ravel().tolist()
         [1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]
     """
@@ -155,9 +153,8 @@ def conv2d_backprop_filter(input: Any, filter_sizes: Any, out_backprop: Any, str
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.conv import conv2d_backprop_filter
         >>> x = tf.reshape(tf.range(9.), [1, 3, 3, 1])
-        >>> g = conv2d_backprop_filter(x, [2, 2, 1, 1], tf.ones([1, 2, 2, 1]), 1, "VALID")
+        >>> g = tf.nn.conv2d_backprop_filter(x, [2, 2, 1, 1], tf.ones([1, 2, 2, 1]), 1, "VALID")
         >>> g.numpy().ravel().tolist()
         [8.0, 12.0, 20.0, 24.0]
     """
@@ -188,8 +185,7 @@ def conv2d_transpose(value: Any, filter: Any = None, output_shape: Any = None, s
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.conv import conv2d_transpose
-        >>> y = conv2d_transpose(tf.ones([1, 1, 2, 1]), tf.ones([1, 2, 1, 1]), [1, 1, 4, 1], [1, 1, 2, 1])
+        >>> y = tf.nn.conv2d_transpose(tf.ones([1, 1, 2, 1]), tf.ones([1, 2, 1, 1]), [1, 1, 4, 1], [1, 1, 2, 1])
         >>> y.numpy().ravel().tolist()
         [1.0, 1.0, 1.0, 1.0]
     """

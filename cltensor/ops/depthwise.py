@@ -30,8 +30,7 @@ def depthwise_conv2d(input: Any, filter: Any, strides: Any, padding: Any, rate: 
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.depthwise import depthwise_conv2d
-        >>> y = depthwise_conv2d(tf.ones([1, 1, 1, 2]), [[[[1., 2.], [3., 4.]]]], [1, 1, 1, 1], "SAME")
+        >>> y = tf.nn.depthwise_conv2d(tf.ones([1, 1, 1, 2]), [[[[1., 2.], [3., 4.]]]], [1, 1, 1, 1], "SAME")
         >>> y.numpy().ravel().tolist()
         [1.0, 2.0, 3.0, 4.0]
     """
@@ -65,9 +64,8 @@ def separable_conv2d(input: Any, depthwise_filter: Any, pointwise_filter: Any, s
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.depthwise import separable_conv2d
         >>> x = tf.ones([1, 2, 2, 3])
-        >>> separable_conv2d(x, tf.ones([2, 2, 3, 1]), tf.ones([1, 1, 3, 5]), [1, 1, 1, 1], "VALID").shape
+        >>> tf.nn.separable_conv2d(x, tf.ones([2, 2, 3, 1]), tf.ones([1, 1, 3, 5]), [1, 1, 1, 1], "VALID").shape
         TensorShape([1, 1, 1, 5])
     """
     between = depthwise_conv2d(input, depthwise_filter, strides, padding, rate, name, data_format)
@@ -79,8 +77,7 @@ def atrous_conv2d(value: Any, filters: Any, rate: int, padding: Any, name: str |
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.depthwise import atrous_conv2d
-        >>> atrous_conv2d(tf.ones([1, 5, 5, 1]), tf.ones([3, 3, 1, 1]), 2, "VALID").numpy().ravel().tolist()
+        >>> tf.nn.atrous_conv2d(tf.ones([1, 5, 5, 1]), tf.ones([3, 3, 1, 1]), 2, "VALID").numpy().ravel().tolist()
         [9.0]
     """
     return conv2d(value, filters, 1, padding, dilations=int(rate))
@@ -101,8 +98,7 @@ def conv1d(value: Any, filters: Any = None, stride: Any = None, padding: Any = N
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.depthwise import conv1d
-        >>> conv1d([[[1.], [2.], [3.]]], [[[1.]], [[1.]]], 1, "VALID").numpy().ravel().tolist()
+        >>> tf.nn.conv1d([[[1.], [2.], [3.]]], [[[1.]], [[1.]]], 1, "VALID").numpy().ravel().tolist()
         [3.0, 5.0]
     """
     names = {"NWC": "NHWC", "NCW": "NCHW", "NHWC": "NHWC", "NCHW": "NCHW", None: "NHWC"}

@@ -117,9 +117,8 @@ def max_pool(value: Any = None, ksize: Any = None, strides: Any = None, padding:
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.pool import max_pool
         >>> x = tf.reshape(tf.range(16.), [1, 4, 4, 1])
-        >>> max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID").numpy().ravel().tolist()
+        >>> tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID").numpy().ravel().tolist()
         [5.0, 7.0, 13.0, 15.0]
     """
     return _run(_MAX, input if value is None else value, ksize, strides, padding, data_format)
@@ -133,8 +132,7 @@ def avg_pool(value: Any = None, ksize: Any = None, strides: Any = None, padding:
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.pool import avg_pool
-        >>> avg_pool(tf.reshape(tf.range(9.), [1, 3, 3, 1]), 2, 2, "SAME").numpy().ravel().tolist()
+        >>> tf.nn.avg_pool(tf.reshape(tf.range(9.), [1, 3, 3, 1]), 2, 2, "SAME").numpy().ravel().tolist()
         [2.0, 3.5, 6.5, 8.0]
     """
     return _run(_AVG, input if value is None else value, ksize, strides, padding, data_format)
@@ -148,8 +146,7 @@ def pool(input: Any, window_shape: Any, pooling_type: str, padding: Any, dilatio
 
     Example:
         >>> import cltensor as tf
-        >>> from cltensor.ops.pool import pool
-        >>> pool([[[[1.], [3.]]]], [1, 2], "AVG", "VALID").numpy().ravel().tolist()
+        >>> tf.nn.pool([[[[1.], [3.]]]], [1, 2], "AVG", "VALID").numpy().ravel().tolist()
         [2.0]
     """
     kinds = {"MAX": _MAX, "AVG": _AVG}

@@ -44,8 +44,12 @@ def test_inputs_repeat() -> None:
         assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again)), row.name
 
 
+# Rows that stand for something else in a graph and compute nothing: tests/device/test_session.py has their tests
+OF_GRAPHS = {"effect", "gradients", "py_func"}
+
+
 def test_every_registered_op_has_a_row() -> None:
-    missing = sorted(set(registry()) - covered())
+    missing = sorted(set(registry()) - covered() - OF_GRAPHS)
     assert not missing, f"ops without a row in tests/ops: {', '.join(missing)}"
     unknown = sorted(covered() - set(registry()))
     assert not unknown, f"rows cover ops that are not registered: {', '.join(unknown)}"
