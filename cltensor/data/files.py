@@ -106,9 +106,9 @@ class FixedLengthRecordDataset(Dataset):
         of `record_bytes`; NotFoundError; DataLossError for damaged compression.
 
     Example:
-        >>> import cltensor as tf, tempfile, os
-        >>> path = os.path.join(tempfile.mkdtemp(), "data")
-        >>> _ = open(path, "wb").write(b"HHabcdef")
+        >>> import cltensor as tf, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "data")
+        >>> _ = path.write_bytes(b"HHabcdef")
         >>> list(tf.data.FixedLengthRecordDataset(path, 3, header_bytes=2))
         [b'abc', b'def']
     """
@@ -144,9 +144,9 @@ class TextLineDataset(Dataset):
     Raises: NotFoundError, DataLossError while iterating.
 
     Example:
-        >>> import cltensor as tf, tempfile, os
-        >>> path = os.path.join(tempfile.mkdtemp(), "text")
-        >>> _ = open(path, "w").write("one\\ntwo")
+        >>> import cltensor as tf, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "text")
+        >>> _ = path.write_text("one\\ntwo")
         >>> list(tf.data.TextLineDataset(path))
         [b'one', b'two']
     """

@@ -42,9 +42,9 @@ def read_idx(path: Any, max_bytes: int = _MAX_BYTES) -> np.ndarray:
         DataLossError for one that is truncated, too long, or damaged.
 
     Example:
-        >>> import tempfile, os
-        >>> path = os.path.join(tempfile.mkdtemp(), "labels")
-        >>> _ = open(path, "wb").write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "labels")
+        >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
         >>> read_idx(path).tolist()
         [5, 0, 4]
     """
