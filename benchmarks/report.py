@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -166,7 +167,8 @@ def merged(folders: list[Path]) -> dict:
 
 
 def _slug(run: dict) -> str:
-    return "".join(c if c.isalnum() else "-" for c in run["implementation"].split("+")[0].lower()).strip("-")
+    """The implementation as part of a file name: intel-opencl-2026, pocl-3-1."""
+    return "-".join(re.findall(r"[a-z]{3,}|\d+", run["implementation"].lower())[:3])
 
 
 def document(data: dict, folder: Path) -> str:

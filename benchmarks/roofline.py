@@ -85,7 +85,7 @@ def draw(run: dict, file: Path) -> bool:
         axes.plot(*at, mark, color=colour, ms=7, label=None if family in seen else family)
         axes.annotate(row["name"], at, fontsize=6, xytext=(4, -2), textcoords="offset points")
         seen.add(family)
-    axes.set(xlabel="FLOP per byte moved to and from memory, at least", ylabel="GFLOP/s",
+    axes.set(xlabel="FLOP per byte of operands and results (exp and tanh count as 20)", ylabel="GFLOP/s",
              title=f"cltensor on {run['implementation']}, under the limits measured in the same run")
     axes.grid(True, which="both", alpha=0.2)
     axes.legend(fontsize=8)
