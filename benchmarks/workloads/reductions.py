@@ -24,7 +24,8 @@ def _numpy_log_softmax(x, out):
 
 def _row(name: str, title: str, shape: tuple, forms: dict, writes: int, each: int = 1) -> Workload:
     n = int(np.prod(shape))
-    return Workload(name, title, lambda: floats(shape), forms, _BAR, flop=each * n, moved=4 * (n + writes), tolerance=1e-4)
+    return Workload(name, title, lambda: floats(shape), forms, _BAR, flop=each * n,
+                    moved=4 * (n + writes), tolerance=1e-4)
 
 
 def total(shape: tuple, axis: int | None) -> Workload:
