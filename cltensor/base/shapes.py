@@ -53,15 +53,16 @@ def broadcast_many(op: str, shapes: Any, names: Any = ()) -> tuple | None:
     return out
 
 
-def normalize_axis(op: str, axis: Any, rank: int, name: str = "axis") -> int:
-    """`axis` counted from the front, checked against the rank."""
+def normalize_axis(op: str, axis: Any, rank: int, name: str = "axis", of: int | None = None) -> int:
+    """`axis` counted from the front, checked against the rank; `of` is the input's where the result's counts."""
     try:
         a = axis.__index__()
     except (AttributeError, TypeError):
         raise InvalidArgumentError(f"{op}: {name} must be an integer, {axis!r} is a "
                                    f"{type(axis).__name__}") from None
     if not -rank <= a < rank:
-        raise InvalidArgumentError(f"{op}: {name} = {a} is not in [{-rank}, {rank}) for an input of rank {rank}")
+        raise InvalidArgumentError(f"{op}: {name} = {a} is not in [{-rank}, {rank}) for an input of rank "
+                                   f"{rank if of is None else of}")
     return a + rank if a < 0 else a
 
 

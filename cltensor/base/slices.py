@@ -85,7 +85,7 @@ def _element(op: str, i: int, n: int | None, d: int, shape: tuple) -> int:
     if n is None:
         return i
     if not -n <= i < n:
-        raise OutOfRangeError(f"{op}: index {i} of dimension {d} is not in [{-n}, {n}) for an input of shape "
+        raise OutOfRangeError(f"{op}: {i} along dimension {d} is not in [{-n}, {n}) for an input of shape "
                               f"{show(shape)}")
     return i + n if i < 0 else i
 

@@ -86,7 +86,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Any:
 
 def _expand_infer(x: Spec, axis: int) -> Spec:
     dims = _shape_of(x, "expand_dims")
-    at = shapes.normalize_axis("expand_dims", axis, len(dims) + 1)
+    at = shapes.normalize_axis("expand_dims", axis, len(dims) + 1, of=len(dims))
     return Spec(dims[:at] + (1,) + dims[at:], x.dtype)
 
 
