@@ -163,7 +163,7 @@ def test_whole_slices_are_views():
 
 
 @pytest.mark.parametrize("key,error,words", [
-    (3, OutOfRangeError, "index 3"), (-4, OutOfRangeError, r"\[-3, 3\)"),
+    (3, OutOfRangeError, "3 along dimension 0"), (-4, OutOfRangeError, r"\[-3, 3\)"),
     ((0, 0, 0), InvalidArgumentError, "3 indices"),
     ([0, 3], OutOfRangeError, "3 is not in"), (slice(None, None, 0), InvalidArgumentError, "step"),
     (1.5, DTypeError, "1.5"), ("a", DTypeError, "'a'"), (True, DTypeError, "True"), ([1.5], DTypeError, "float"),
