@@ -83,15 +83,20 @@ def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, commo
         return [SCALAR("ulong", v) for v in values]
 
     n = outer * R * inner
-    if inner > 1:
+    if inner >= 128 and schedule == "cpu":
+        width = 1024 if outer * chunks * inner >= 16 * 1024 else 128
+        strips = -(-inner // width)
+        per, work, local = spread(outer * chunks * strips, n, target)
+        args = [out, source, *sizes(outer, R, inner, strips, chunks, length, width, per), number]
+        kernel = "wide"
+    elif inner > 1:
         strips = -(-inner // 64)
         units = outer * chunks * (strips if schedule == "cpu" else inner)
         per, work, local = spread(units, n, target, 64)
         args = [out, source, *sizes(outer, R, inner, strips, chunks, length, per), number]
         kernel = "columns"
-    elif R < 16:
-        units = -(-outer // 16) if schedule == "cpu" else outer
-        per, work, local = spread(units, n, target, 64)
+    elif R < 16 and schedule == "gpu":
+        per, work, local = spread(outer, n, target, 64)
         args, kernel = [out, source, *sizes(outer, R, per), number], "lanes"
     else:
         per, work, local = spread(outer * chunks, n, target)
@@ -140,27 +145,36 @@ def lower_argreduce(ins: tuple, outs: tuple, target: Any, *, op: str, axis: int)
     def sizes(*values: int) -> list:
         return [SCALAR("ulong", v) for v in values]
 
+    def finish(cut: list, chunks: int) -> Plan:
+        per, work, local = spread(outer * inner, outer * chunks * inner, target, 64)
+        second = launch("argreduce", "finish", [OUT(), WORK(0), WORK(1), *sizes(outer, chunks, inner, per)], work,
+                        local, **common)
+        cells = outer * chunks * inner
+        return Plan((*cut, second), (cells * acc.size, cells * 8))
+
     if inner > 1:
-        strips = -(-inner // 16)
-        units = outer * (strips if target.schedule == "cpu" else inner)
+        cpu = target.schedule == "cpu"
+        strips = -(-inner // 64)
+        chunks, length = _chunks(outer, R, inner, "cpu") if cpu else (1, R)
+        units = outer * chunks * strips if cpu else outer * inner
         per, work, local = spread(units, n, target, 64)
-        args = [OUT(), IN(0), *sizes(outer, R, inner, strips, per)]
-        return Plan((launch("argreduce", "columns", args, work, local, **common),))
+        if chunks == 1:
+            args = [OUT(), IN(0), *sizes(outer, R, inner, strips, per)]
+            return Plan((launch("argreduce", "columns", args, work, local, **common),))
+        args = [WORK(0), WORK(1), IN(0), *sizes(outer, R, inner, strips, chunks, length, per)]
+        return finish([launch("argreduce", "parts", args, work, local, **common)], chunks)
     if R < 16:
         units = -(-outer // 16) if target.schedule == "cpu" else outer
         per, work, local = spread(units, n, target, 64)
-        return Plan((launch("argreduce", "lanes", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common),))
+        args = [OUT(), IN(0), *sizes(outer, R, per)]
+        return Plan((launch("argreduce", "lanes", args, work, local, **common),))
     chunks, length = _chunks(outer, R, 1, target.schedule)
     while length > 2**30:            # positions inside a piece are 32-bit
         chunks, length = 2 * chunks, -(-length // 128) * 64
     chunks = -(-R // length)
     per, work, local = spread(outer * chunks, n, target)
-    first = launch("argreduce", "rows", [WORK(0), WORK(1), IN(0), *sizes(outer, R, chunks, length, per)], work,
-                   local, **common) if chunks > 1 else launch(
-        "argreduce", "whole", [OUT(), IN(0), *sizes(outer, R, per)], work, local, **common)
     if chunks == 1:
-        return Plan((first,))
-    per, work, local = spread(outer, outer * chunks, target, 64)
-    second = launch("argreduce", "finish", [OUT(), WORK(0), WORK(1), *sizes(outer, chunks, per)], work, local,
-                    **common)
-    return Plan((first, second), (outer * chunks * acc.size, outer * chunks * 8))
+        args = [OUT(), IN(0), *sizes(outer, R, per)]
+        return Plan((launch("argreduce", "whole", args, work, local, **common),))
+    args = [WORK(0), WORK(1), IN(0), *sizes(outer, R, chunks, length, per)]
+    return finish([launch("argreduce", "rows", args, work, local, **common)], chunks)
