@@ -122,7 +122,7 @@ def _bias(epilogue: str) -> tuple:
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
           epilogue: str = "") -> Launch:
     return launch("matmul_cpu", kernel, args, groups, dtype=p.dtype.name, form=form, v=_lanes(p.dtype),
-                  mr=tune["mr"], nv=tune["nv"], strip=tune["strip"], dots=tune["dots"], epilogue=epilogue)
+                  mr=tune["mr"], nv=tune["nv"], dots=tune["dots"], epilogue=epilogue)
 
 
 def _edge(p: Product, tune: dict, epilogue: str, small: bool) -> Plan:
@@ -187,19 +187,20 @@ def _vector(p: Product, tune: dict) -> Plan | None:
 def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple) -> Plan | None:
     v, total, rows = _lanes(p.dtype), p.groups * p.m * p.n, p.groups * p.m
     (am, ak), (bk, bn) = p.a_strides, p.b_strides
-    if bn == 1 and p.n >= max(_COLUMNS, v * tune["strip"]) and (p.m == 1 or c_strides == (p.n, 1)):
-        kernel, blocks = "strip", _up(p.n, v * tune["strip"])
-        shape = (p.m, p.n, p.k, am, ak)
-        tail: tuple = ()
+    if bn == 1 and p.n >= _COLUMNS and (p.m == 1 or c_strides == (p.n, 1)):
+        # float16 parts would round between, so there k is whole and the strips are narrow.
+        half = p.dtype.name == "float16"
+        width = _COLUMNS if half else 8 * tune["strip"] * v
+        kernel, blocks, shape, tail = "strip", _up(p.n, width), (p.m, p.n, p.k, am, ak), (width,)
+        parts = 1 if half else min(_up(p.k, _PART // 2), _up(_PARTS, _up(p.n, 1024) * rows))
     elif ak == 1 and bk == 1:
         kernel = "dots"
         per = tune["dots"] * _up(_up(p.n, tune["dots"]), max(1, 32 // rows))
         blocks, shape, tail = _up(p.n, per), (p.m, p.n, p.k, am, bn, *c_strides), (per,)
+        parts = 1 if p.dtype.name == "float16" else min(_up(p.k, _PART),
+                                                         _up(_PARTS, _up(p.n, _COLUMNS) * rows))
     else:
         return None
-    # Parts along k give few columns enough groups; float16 parts would round between, so there is one.
-    parts = 1 if p.dtype.name == "float16" else min(_up(p.k, _PART),
-                                                     _up(_PARTS, _up(p.n, _COLUMNS) * rows))
     deep = _up(_up(p.k, parts), v) * v
     parts = _up(p.k, deep)
     out = OUT() if parts == 1 else WORK(0)

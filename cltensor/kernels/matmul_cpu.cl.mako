@@ -17,7 +17,6 @@
 ## dtype   float16 (stored half, computed float), float32, float64, int32, int64
 ## v       lanes of a vector: 16, for 64-bit types 8
 ## mr, nv  register tile: mr rows x nv vectors
-## strip   vectors across a strip ("vector")
 ## dots    columns handled at once in dots ("vector")
 ## epilogue  see matmul_parts; its bias pointer is a last argument of edge, direct and packed
 <%include file="matmul_parts.cl.mako"/>
@@ -287,27 +286,48 @@ SOLO __kernel void packed(__global T *restrict c, __global const X *restrict a, 
     }
 }
 % elif form == "vector":
-<% w = range(strip) %>\
-// Row r of C over a strip of columns and a part of k. Groups: strip (the last shifted back), part of `deep`
-// steps, matrix * m + row. Parts lie `total` elements apart in c.
+// Row r of C over a strip of columns and a part of k. Groups: strip of `width` <= ${64 * v} columns, part of
+// `deep` steps, matrix * m + row. Parts lie `total` elements apart in c. Eight rows of B at a time are added into
+// accumulators in the cache, so B is read in long runs; the last vector of a row is shifted back.
 SOLO __kernel void strip(__global T *restrict c, __global const T *restrict a, __global const T *restrict b,
                          __global const long *restrict table, ulong m, ulong n, ulong k,
-                         ulong am, ulong ak, ulong deep, ulong total)
+                         ulong am, ulong ak, ulong deep, ulong total, ulong width)
 {
     size_t ia, ib;
     const size_t row = get_group_id(2), g = row / m, r = row - g * m;
     matrices_of(g, table, &ia, &ib);
-    const size_t c0 = min(get_group_id(0) * ${strip * v}, (size_t)n - ${strip * v});
-    const size_t p0 = get_group_id(1) * deep, p1 = min(p0 + (size_t)deep, (size_t)k);
+    const size_t c0 = get_group_id(0) * width, last = n - ${v};
+    const size_t vectors = (min((size_t)width, (size_t)n - c0) + ${v - 1}) / ${v};
+    const size_t p1 = min((get_group_id(1) + 1) * (size_t)deep, (size_t)k);
+    size_t p = get_group_id(1) * deep;
     a += ia * m * k + r * am;
-    b += ib * k * n + p0 * n + c0;
-    XV ${", ".join(f"s{j} = (XV)(0)" for j in w)};
-    for (size_t p = p0; p < p1; p++, b += n) {
-        const XV x = (XV)(${load1(dtype, "a", "p * ak")});
-        ${" ".join(f"s{j} = MAD(x, {load(dtype, v, j, 'b')}, s{j});" for j in w)}
+    b += ib * k * n + p * n;
+    XV s[64];
+    for (size_t i = 0; i < vectors; i++)
+        s[i] = (XV)(0);
+    for (; p + 8 <= p1; p += 8, b += 8 * n) {
+% for u in range(8):
+        const XV x${u} = (XV)(${load1(dtype, "a", f"(p + {u}) * ak")});
+% endfor
+        for (size_t i = 0; i < vectors; i++) {
+            __global const T *q = b + min(c0 + i * ${v}, last);
+            XV t = s[i];
+% for u in range(8):
+            t = MAD(x${u}, ${load(dtype, v, 0, f"q + {u} * n")}, t);
+% endfor
+            s[i] = t;
+        }
     }
-    c += get_group_id(1) * total + row * n + c0;
-    ${" ".join(store(dtype, v, f"s{j}", j, "c") + ";" for j in w)}
+    for (; p < p1; p++, b += n) {
+        const XV x = (XV)(${load1(dtype, "a", "p * ak")});
+        for (size_t i = 0; i < vectors; i++) {
+            __global const T *q = b + min(c0 + i * ${v}, last);
+            s[i] = MAD(x, ${load(dtype, v, 0, "q")}, s[i]);
+        }
+    }
+    c += get_group_id(1) * total + row * n;
+    for (size_t i = 0; i < vectors; i++)
+        ${store(dtype, v, "s[i]", 0, f"c + min(c0 + i * {v}, last)")};
 }
 
 <%

@@ -38,7 +38,7 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "block_columns": (128, (32, 64, 128, 192, 256, 512)),
         # blocks are halved until there are so many, so that cores can share them
         "least_groups": (16, (4, 8, 16, 32, 64, 128, 256, 512)),
-        # vectors across the column strip of a vector-times-matrix work-item
+        # vectors, in eights, across the column strip of a vector-times-matrix work-item
         "strip": (8, (2, 4, 8)),
         # columns a dot-product work-item handles at once
         "dots": (4, (1, 2, 4, 8)),
