@@ -24,6 +24,8 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
+_LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
+_LARGE_TILE = {"mr": 6, "nv": 4}
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
 
@@ -88,6 +90,8 @@ def plan(p: Product, target: Any, epilogue: str = "") -> Plan:
     tune = untuned if small else lookup("matmul", target)
     if target.schedule == "gpu":
         return _tiles(p, tune, epilogue)
+    if tune == untuned and min(p.m, p.n) >= _LARGE:
+        tune = {**tune, **_LARGE_TILE}
     if not epilogue:
         vector = _vector(p, tune)
         if vector is not None:
