@@ -278,23 +278,12 @@ TEAM __kernel void columns(__global ${dt(dst).cl} *out, __global const ${dt(src)
         const size_t i = u % inner, oc = u / inner, c = oc % chunks, o = oc / chunks;
         const size_t first = c * chunk, many = min((size_t)chunk, (size_t)(R - first));
         __global const ${dt(src).cl} *p = in + (o * R + first) * inner + i;
-        // four chains: shorter ones err less and need not wait for each other
-        ${T} s0 = ${ID}, s1 = s0, s2 = s0, s3 = s0;
-        size_t r = 0;
-        for (; r + 4 <= many; r += 4, p += 4 * inner) {
-% for k in range(4):
-            const ${T} x${k} = map1(${LOAD(1, f"p + {k} * inner")});
-            s${k} = ${C(1, f"s{k}", f"x{k}")};
-% endfor
-        }
-        for (; r < many; ++r, p += inner) {
+        ${T} s = ${ID};
+        for (size_t r = 0; r < many; ++r, p += inner) {
             const ${T} x = map1(${LOAD(1, "p")});
-            s0 = ${C(1, "s0", "x")};
+            s = ${C(1, "s", "x")};
         }
-        s0 = ${C(1, "s0", "s1")};
-        s2 = ${C(1, "s2", "s3")};
-        s0 = ${C(1, "s0", "s2")};
-        ${STORE(1, "final1(s0, scale)", "out + u")};
+        ${STORE(1, "final1(s, scale)", "out + u")};
     }
 }
 % endif

@@ -62,7 +62,9 @@ def _chunks(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
     """How often R is cut, and the length of a piece."""
     n = outer * R * inner
     if inner > 1:
-        want = min(max(n // _GRAIN, 1), max(1, R // 64), 16 if schedule == "cpu" else 64)
+        # a gpu item adds a whole piece of a column in one chain: shorter pieces err less and keep more items busy
+        grain, most = (_GRAIN, 16) if schedule == "cpu" else (_GRAIN // 4, 64)
+        want = min(n // grain, max(1, R // 64), most) if n >= _GRAIN else 1
         length = -(-R // want)
     else:
         most = 32 if schedule == "cpu" else 512
