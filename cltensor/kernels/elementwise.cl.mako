@@ -17,12 +17,16 @@
 ##   inputs     (dtype, is_slot) per input: slots are scalar arguments, known only at the call
 ##   lines      C statements computing v<k> from v0 .. v<inputs-1>
 ##   outputs    (value number, dtype) per result
+##   periodic   per tensor, whether it repeats along the (then flat) result with period `period`, a short row; () if
+##              none does. A periodic tensor is unrolled into a private array once per work-item, from which a
+##              vector is one load, at the phase of its first element.
 <%namespace name="own" file="tanh.cl.mako"/>
 <%
 V = 16 if schedule == "cpu" else 4
 tensors = [(i, d) for i, (d, slot) in enumerate(inputs) if not slot]
 slots = [(i, d) for i, (d, slot) in enumerate(inputs) if slot]
 cpu = schedule == "cpu"
+repeats = [(i, d) for (i, d), r in zip(tensors, periodic) if r]
 %>
 #define BOOL(m) (convert_uchar${V}(-(m)))
 #define ROUND_HALF(type, name, value) \
@@ -65,8 +69,15 @@ __kernel void elementwise(
 % for i, d in tensors:
     const uint step${i},
 % endfor
-    const uint nd, __global const long *table)
+    const uint nd, __global const long *table${", const uint period" if repeats else ""})
 {
+% if repeats:
+    const uint ahead = ${V} % period;
+% for i, d in repeats:
+    ${dt(d).compute} pattern${i}[${48 + V}];
+    for (uint l = 0; l < period + ${V}; ++l) pattern${i}[l] = ${load1(d, f"p{i}", "l % period")};
+% endfor
+% endif
 % for i, d in slots:
     const ${vec(dt(d).compute, V)} v${i} = (${vec(dt(d).compute, V)})(a${i});
 % endfor
@@ -108,8 +119,15 @@ __kernel void elementwise(
         size_t j = b * block;
         const size_t stop = min((size_t)(j + block), (size_t)inner);
         const size_t at = row * inner;
+% if repeats:
+        uint phase = j % period;
+% endif
         for (; j + ${V} <= stop; j += ${V}) {
 % for i, d in tensors:
+% if (i, d) in repeats:
+            const ${vec(dt(d).compute, V)} v${i} = vload${V}(0, pattern${i} + phase);
+<% continue %>
+% endif
             ${vec(dt(d).compute, V)} v${i};
             if (step${i}) v${i} = ${load(d, V, "0", f"p{i} + off{i} + j")};
             else v${i} = ${splat(d, V, load1(d, f"p{i}", f"off{i}"))};
@@ -118,10 +136,18 @@ __kernel void elementwise(
 % for k, (value, d) in enumerate(outputs):
             ${store(d, V, f"v{value}", "0", f"o{k} + at + j")};
 % endfor
+% if repeats:
+            phase += ahead;
+            if (phase >= period) phase -= period;
+% endif
         }
         if (j < stop) {     // the tail, padded to a full vector: the scalar forms of exp etc. round differently
             const uint left = stop - j;
 % for i, d in tensors:
+% if (i, d) in repeats:
+            const ${vec(dt(d).compute, V)} v${i} = vload${V}(0, pattern${i} + phase);
+<% continue %>
+% endif
             ${dt(d).compute} t${i}[${V}];
             for (uint l = 0; l < ${V}; ++l) t${i}[l] = l < left ? ${load1(d, f"p{i}", f"off{i} + (j + l) * step{i}")} : 0;
             ${vec(dt(d).compute, V)} v${i} = vload${V}(0, t${i});

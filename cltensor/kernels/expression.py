@@ -29,6 +29,7 @@ from cltensor.kernels.text import literal, vec
 
 __all__ = ["Statement", "Expression", "single", "compose", "lower_expression", "statement_lines", "WIDTH"]
 
+LONGEST_PERIOD = 48     # longer rows are walked as rows
 WIDTH = {"cpu": 16, "gpu": 4}      # elements per vector; tails are padded to it, never done one by one
 
 
@@ -130,6 +131,11 @@ def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: An
     v = WIDTH[target.schedule]
     tensors = [i for i, (_, slot) in enumerate(expression.inputs) if not slot]
     dims, strides = merge_broadcast(outs[0].shape, [ins[i].shape for i in tensors])
+    period = _period(dims, strides) if target.schedule == "cpu" else 0
+    periodic: tuple = ()
+    if period:
+        periodic = tuple(s == (0, 1) for s in strides)
+        dims, strides = (dims[0] * dims[1],), tuple((s[1],) for s in strides)
     inner, outer = dims[-1], dims[:-1]
     rows = 1
     for d in outer:
@@ -151,9 +157,21 @@ def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: An
              SCALAR("ulong", per)]
     args += [SCALAR("uint", s[-1]) for s in strides]
     args += [SCALAR("uint", len(outer)), TABLE(_table(outer, strides)) if outer else ("null",)]
+    args += [SCALAR("uint", period)] if period else []
     return Plan((launch("elementwise", "elementwise", args, work, local, schedule=target.schedule,
-                        inputs=expression.inputs, lines=statement_lines(expression, v),
+                        inputs=expression.inputs, lines=statement_lines(expression, v), periodic=periodic,
                         outputs=tuple((o, s.dtype.name) for o, s in zip(expression.outputs, outs))),))
+
+
+def _period(dims: tuple, strides: tuple) -> int:
+    """Length of rows so short that walking them costs more than their work, where a flat walk will do; else 0.
+
+    So it is for [131072, 8] + [8]: the small operand repeats every 8 elements of the flat result.
+    """
+    if len(dims) != 2 or dims[1] > LONGEST_PERIOD or dims[0] < 2:
+        return 0
+    kinds = {(dims[1], 1), (0, 1), (0, 0)}
+    return dims[1] if all(s in kinds for s in strides) and (0, 1) in strides else 0
 
 
 def _table(outer: tuple, strides: tuple) -> list:
