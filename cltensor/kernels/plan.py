@@ -21,26 +21,32 @@ __all__ = ["Launch", "Plan", "IN", "OUT", "WORK", "SCALAR", "SLOT", "TABLE", "ER
 
 
 def IN(i: int) -> tuple:
+    """Buffer of the i-th input."""
     return ("in", i)
 
 
 def OUT(i: int = 0) -> tuple:
+    """Buffer of the i-th result."""
     return ("out", i)
 
 
 def WORK(i: int) -> tuple:
+    """Workspace number i."""
     return ("work", i)
 
 
 def SCALAR(ctype: str, value: int | float) -> tuple:
+    """A number known when the plan is made."""
     return ("scalar", ctype, value)
 
 
 def SLOT(i: int, ctype: str) -> tuple:
+    """A number known at the call: the i-th input."""
     return ("slot", i, ctype)
 
 
 def TABLE(values: Any) -> tuple:
+    """A constant buffer of int64."""
     return ("table", tuple(int(v) for v in values))
 
 
