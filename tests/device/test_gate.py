@@ -126,8 +126,8 @@ def test_recorders_are_left_alone_by_errors():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "int8"])
-@pytest.mark.parametrize("rows, width", [(2, 1), (3, 2), (7, 5), (1000, 10), (13, 15), (5, 16), (300, 17), (9, 48), (4, 49),
-                                         (70001, 3)])
+@pytest.mark.parametrize("rows, width", [(2, 1), (3, 2), (7, 5), (1000, 10), (13, 15), (5, 16), (300, 17), (9, 48),
+                                         (4, 49), (70001, 3)])
 def test_short_rows_beside_a_small_operand(rows, width, dtype):
     rng = np.random.default_rng(rows)
     a, b = (rng.standard_normal((rows, width)) * 9).astype(dtype), (rng.standard_normal(width) * 9).astype(dtype)
