@@ -69,7 +69,7 @@ _bind: Callable
 MEMO_LIMIT = 4096
 
 
-def install_tensor(tensor: type, convert: Callable, _dtypes: tuple) -> None:
+def install_tensor(tensor: type, convert: Callable) -> None:
     """core/tensor.py tells the gate what a tensor is."""
     global _Tensor, _convert
     _Tensor, _convert = tensor, convert

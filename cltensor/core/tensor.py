@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cltensor.base.dtypes import ALL, DType, as_dtype, bool_, float32, float64, int32, int64
+from cltensor.base.dtypes import ALL, DType, as_dtype, float32, int32, int64
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
 from cltensor.core import dispatch
@@ -395,4 +395,4 @@ def set_pack(pack: Callable) -> None:
     _hooks["pack"] = pack
 
 
-dispatch.install_tensor(Tensor, convert, (bool_, int32, float32, float64))
+dispatch.install_tensor(Tensor, convert)

@@ -44,11 +44,11 @@ MANY = 8            # traces after which a warning says what keeps changing
 class _Traced:
     """One trace: its replay, and how to put results back into the structure the function returned."""
 
-    __slots__ = ("replay", "result", "kinds", "variables", "describe", "gradient")
+    __slots__ = ("replay", "result", "kinds", "variables", "draws", "describe", "gradient")
 
-    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, describe: str):
+    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, draws: bool, describe: str):
         self.replay, self.result, self.kinds, self.variables = replay, result, kinds, variables
-        self.describe = describe
+        self.draws, self.describe = draws, describe
         self.gradient: Function | None = None
 
 
@@ -98,6 +98,8 @@ class Function:
                 if traced is None:
                     traced = self._traced[key] = self._trace(args, kwargs, flat, tensors)
                     self._watch_retracing()
+        if traced.draws and state.recorders:        # a recomputed forward pass would draw other numbers: run as written
+            return self.python_function(*args, **kwargs)
         return self._run(traced, tensors, flat, args, kwargs)
 
     # -- signatures
@@ -111,7 +113,7 @@ class Function:
                 tensors.append(x)
                 key.append(x.sig)
             elif isinstance(x, (bool, int, float, str, bytes, type(None))):
-                key.append((type(x), x))
+                key.append((type(x), repr(x)))          # 0.0 is not -0.0, and nan is nan
             else:
                 key.append(_Same(x))
         key.append(_structure((args, kwargs)))
@@ -151,7 +153,8 @@ class Function:
         described = ", ".join(f"{t.spec.shape} {t.dtype.name}" for t in tensors) + "".join(
             f", {x!r:.20}" for x in flat if not isinstance(x, Tensor))
         replay = prepare(program, _device(tensors, states))
-        return _Traced(replay, result, kinds, [s.variable for s in states], f"({described})")
+        draws = any(not n.op.pure and n.op is not EFFECT for n in recording.nodes)
+        return _Traced(replay, result, kinds, [s.variable for s in states], draws, f"({described})")
 
     # -- running
     def _run(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict) -> Any:
@@ -170,23 +173,23 @@ class Function:
         return nest.pack_sequence_as(traced.result, leaves) if leaves else traced.result
 
     def backward(self, traced: _Traced, flat: list, args: tuple, kwargs: dict) -> Function:
-        """The traced function from (inputs, upstream gradients) to the gradients of inputs and variables."""
+        """The traced function from (inputs, values the variables had, upstream gradients) to all gradients."""
         if traced.gradient is not None:
             return traced.gradient
         floating = [v for v in traced.variables if v.dtype.is_floating]
 
-        def gradients(inputs: list, upstream: list) -> list:
+        def gradients(inputs: list, values: list, upstream: list) -> list:
             given = iter(inputs)
-            values = [next(given) if isinstance(x, Tensor) else x for x in flat]
-            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), values)
-            writes = {id(v): v.current() for v in traced.variables}
+            leaves = [next(given) if isinstance(x, Tensor) else x for x in flat]
+            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), leaves)
+            interpreter = state.interpreter
+            for v, value in zip(traced.variables, values):      # what they were at the call, whatever they are now
+                interpreter.assign(v, value)
             with GradientTape() as tape:
                 tape.watch([x for x in inputs if x.dtype.is_floating] + floating)
                 result = self.python_function(*new_args, **new_kwargs)
-            interpreter = state.interpreter
             for v in traced.variables:      # the gradient must not assign what the call has assigned
-                held = interpreter.variables[id(v)]
-                held.now, held.written = writes[id(v)], False
+                interpreter.variables[id(v)].written = False
             interpreter.nodes[:] = [n for n in interpreter.nodes if n.op is not EFFECT]
             results = [r for r in nest.flatten(result) if isinstance(r, Tensor)]
             pairs = [(r, g) for r, g in zip(results, upstream) if r.dtype.is_floating]
@@ -211,19 +214,19 @@ class Function:
 class _CallRecord(CustomRecord):
     """What a tape outside keeps of a call: its inputs, and the values the variables had."""
 
-    __slots__ = ("function", "traced", "tensors", "flat", "args", "kwargs")
+    __slots__ = ("function", "traced", "tensors", "values", "flat", "args", "kwargs")
 
     def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list, flat: list,
                  args: tuple, kwargs: dict):
         floating = [(v, t) for v, t in zip(traced.variables, values) if v.dtype.is_floating]
         fetched = outs[:sum(traced.kinds)]
         super().__init__(function.name, tensors, fetched, lambda *g: None, floating)
-        self.function, self.traced, self.tensors = function, traced, tensors
+        self.function, self.traced, self.tensors, self.values = function, traced, tensors, values
         self.flat, self.args, self.kwargs = flat, args, kwargs
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
         function = self.function.backward(self.traced, self.flat, self.args, self.kwargs)
-        return function(list(self.tensors), list(gradients))
+        return function(list(self.tensors), list(self.values), list(gradients))
 
 
 class _Same:

@@ -69,7 +69,7 @@ class Graph(Recording):
         self.uninitialized: set[int] = set()
         self.assignments: dict[int, Variable] = {}      # uid of an assignment's result -> its variable
         self.controls: dict[int, tuple] = {}            # id of a node -> symbols to be computed before
-        self.records: list[tuple[int, Any]] = []        # custom gradients, by number of nodes before them
+        self.records: list[Any] = []                    # of custom gradients
         self.collections: dict[str, list] = {}
         self._scopes: list[tuple] = []
         self.plans: dict[tuple, Any] = {}               # of Session: compiled runs
@@ -127,16 +127,14 @@ class Graph(Recording):
 
     # -- gradients
     def record_custom(self, record: Any) -> None:
-        self.records.append((len(self.nodes), record))
+        self.records.append(record)
 
     def gradients(self, ys: list, xs: list, grad_ys: list) -> list:
         """Symbols of the gradients of the sum of ys by xs; None where no path of differentiable ops connects them."""
         sources = [x.current() if isinstance(x, Variable) else x for x in xs]
-        reach = {x.uid for x in sources}
-        connected = self._connected(reach, ys)
-        weights = [g if g is not None else None for g in grad_ys]
-        node = Node(GRADIENTS, tuple(ys) + tuple(g for g in weights if g is not None),
-                    (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(weights))), (), state.device)
+        connected = self._connected({x.uid for x in sources}, ys)
+        node = Node(GRADIENTS, tuple(ys) + tuple(g for g in grad_ys if g is not None),
+                    (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)
         node.outputs = tuple(self.own(Symbol(x.spec, node, i)) for i, x in enumerate(sources))
         self.nodes.append(node)
         self._depend(node)
@@ -145,10 +143,10 @@ class Graph(Recording):
     def _connected(self, sources: set, ys: list) -> set:
         """Which of the sources the ys depend on through ops with gradients."""
         from_source = {uid: {uid} for uid in sources}
-        custom = {uid: r for _, r in self.records for uid in r.out_uids}
+        custom = {uid: r for r in self.records for uid in r.out_uids}
         for node in self.nodes:
             if node.op is GRADIENTS:
-                inputs: Any = [x for x in node.attrs[0][1] + node.attrs[1][1]]
+                inputs: Any = node.attrs[0][1] + node.attrs[1][1]
                 rules = [True] * len(inputs)
             else:
                 inputs = node.inputs

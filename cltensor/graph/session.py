@@ -108,7 +108,7 @@ class Session:
                 raise InvalidArgumentError(f"Session.run: {symbol} is fed a value of shape {show(given.spec.shape)} "
                                            f"and dtype {given.dtype.name}")
             feeds[symbol.uid] = (symbol, given)
-        return feeds
+        return dict(sorted(feeds.items()))          # one order for the key of a plan and for its arguments
 
     def _symbol(self, x: Any) -> Any:
         if isinstance(x, Variable):
@@ -149,26 +149,31 @@ class Session:
 
     def _compute(self, wanted: list, feeds: dict) -> dict[int, Tensor]:
         graph = self.graph
+        key = (tuple(x.uid for x in wanted), tuple((uid, t.sig) for uid, (_, t) in feeds.items()), len(graph.nodes),
+               state.device)
+        known = graph.plans.get(key)
+        if known is not None:
+            self._check_initialized(known[0], feeds)
+            return dict(zip(key[0], known[1]([t for _, t in feeds.values()])))
         nodes = self._needed(wanted, feeds)
         states = self._states(nodes, wanted)
-        for s in states:
-            if id(s.variable) in graph.uninitialized and s.start.uid not in feeds:
-                raise FailedPreconditionError(f"Session.run: variable {s.variable.name} is not initialised; run "
-                                              "tf.global_variables_initializer() first")
+        self._check_initialized(states, feeds)
         for x in wanted:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
                 raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         if any(n.op.run is not None and n.op not in (EFFECT, GRADIENTS) for n in nodes):
             return self._interpret(nodes, wanted, feeds, states)
-        key = (tuple(x.uid for x in wanted), tuple((uid, t.sig) for uid, (_, t) in sorted(feeds.items())),
-               len(graph.nodes), state.device)
-        replay = graph.plans.get(key)
-        if replay is None:
-            if len(graph.plans) >= 64:
-                graph.plans.clear()
-            replay = graph.plans[key] = self._compile(nodes, wanted, feeds, states)
-        out = replay([t for _, t in feeds.values()])
-        return {x.uid: t for x, t in zip(wanted, out)}
+        replay = self._compile(nodes, wanted, feeds, states)
+        if len(graph.plans) >= 64:
+            graph.plans.clear()
+        graph.plans[key] = (states, replay)
+        return dict(zip(key[0], replay([t for _, t in feeds.values()])))
+
+    def _check_initialized(self, states: list, feeds: dict) -> None:
+        for s in states:
+            if id(s.variable) in self.graph.uninitialized and s.start.uid not in feeds:
+                raise FailedPreconditionError(f"Session.run: variable {s.variable.name} is not initialised; run "
+                                              "tf.global_variables_initializer() first")
 
     def _states(self, nodes: list, wanted: list) -> list[State]:
         read = {x.uid for n in nodes for x in n.inputs if isinstance(x, Symbol)} | {x.uid for x in wanted}
@@ -189,8 +194,12 @@ class Session:
         for s in states:
             env.setdefault(s.start.uid, s.variable.held)
         effects = _walk(self.graph, nodes, env)
-        for held, symbol in self._assigned(nodes).items():
-            next(s.variable for s in states if id(s.variable) == held)._put(env[symbol.uid], "assign")
+        variables = {id(s.variable): s.variable for s in states}
+        writes = [(variables[held], env[symbol.uid]) for held, symbol in self._assigned(nodes).items()]
+        for variable, value in writes:          # all fit before the first is written
+            variable.check_fits(value, "assign")
+        for variable, value in writes:
+            variable._put(value, "assign")
         for call in effects:
             call()
         return {x.uid: env.get(x.uid, x) for x in wanted}
@@ -210,6 +219,7 @@ class Session:
         written = []
         for held, symbol in self._assigned(nodes).items():
             starts[held].written = True
+            starts[held].variable.check_fits(env[symbol.uid], "assign")
             written.append((held, env[symbol.uid]))
         kept = [s for h, s in starts.items() if s.start.uid not in {i.uid for i in inputs.values()} or s.written]
         order = {h: i for i, h in enumerate(starts)}
@@ -237,8 +247,9 @@ def _walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
     tape: list = []
     effects: list = []
     drawn: dict[int, Any] = {}
-    customs = {r.out_uids[0]: r for _, r in graph.records}
-    with _Substitute(env), _Everything(tape):
+    customs = {r.out_uids[0]: r for r in graph.records}
+    differentiated = any(n.op is GRADIENTS for n in nodes)
+    with _Substitute(env), _Everything(tape) if differentiated else nullcontext():
         for node in nodes:
             if node.op is EFFECT:
                 effects.append(dict(node.attrs)["call"])
@@ -248,7 +259,7 @@ def _walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
                 _expand(node, env, tape)
                 continue
             inputs = tuple(_here_now(x, env, drawn) for x in node.inputs)
-            with device_scope(node.device) if node.device is not None else _nothing:
+            with device_scope(node.device) if node.device is not None else nullcontext():
                 out = execute(node.op, inputs, node.attrs)
             outs = out if isinstance(out, tuple) else (out,)
             for symbol, value in zip(node.outputs, outs):
@@ -325,9 +336,6 @@ def _with_env(record: CustomRecord, env: dict) -> CustomRecord:
     made = [env[u] for u in record.out_uids]
     out.out_uids, out.out_specs = tuple(t.uid for t in made), tuple(t.spec for t in made)
     return out
-
-
-_nothing = nullcontext()
 
 
 class _Substitute:

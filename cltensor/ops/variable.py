@@ -205,21 +205,22 @@ class Variable(Leaf):
         if t.sig is mine and not self._host and t.spec.size:
             self._value = Tensor(mine, t.buffer, t.host)       # the usual case: same spec, same device
             return self
-        self._check(t, what)
+        self.check_fits(t, what)
         self._value = self._relabel(t, mine.device)
         return self
 
     def _put_later(self, t: Tensor, what: str) -> Any:
         """Recorded: a value of its own again, as no gradient passes through an assignment."""
-        self._check(t, what)
+        self.check_fits(t, what)
         done = state.interpreter.assign(self, stop_gradient(t) if t.sig.device is None else t)
         return self if done is None else done
 
-    def _check(self, t: Tensor, what: str) -> None:
+    def check_fits(self, t: Tensor, what: str) -> None:
+        """Raise what assigning this value would: DTypeError, InvalidArgumentError for another shape."""
         if t.dtype is not self.dtype:
             raise DTypeError(f"{what}: the value has dtype {t.dtype.name}, the variable {self.name} has "
                              f"{self.dtype.name}; use cast")
-        if t.spec.shape != self._value.spec.shape:
+        if not t.shape.is_compatible_with(self._value.spec.shape):
             raise InvalidArgumentError(f"{what}: the value has shape {show(t.spec.shape)}, the variable {self.name} "
                                        f"has {show(self._value.spec.shape)}")
 

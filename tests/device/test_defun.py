@@ -288,3 +288,31 @@ def test_nothing_leaks(device):
         assert after["bytes_in_use"] == before["bytes_in_use"]
     finally:
         gc.enable()
+
+
+def test_the_gradient_is_taken_at_the_values_of_the_call():
+    v = tf.Variable([2.0, 3.0])
+    f = tfe.defun(lambda x: tf.reduce_sum(x * v * v))
+    x = tf.constant([1.0, 10.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    v.assign([100.0, 100.0])
+    dx, dv = tape.gradient(y, [x, v])
+    assert (dx.numpy().tolist(), dv.numpy().tolist()) == ([4.0, 9.0], [4.0, 60.0])
+
+
+def test_the_gradient_of_a_random_function_uses_the_draws_of_the_call():
+    f = tfe.defun(lambda x: tf.nn.dropout(x + tf.random_uniform([1000]), keep_prob=0.5))
+    x = tf.ones([1000])
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        np.testing.assert_array_equal(tape.gradient(y, x).numpy(), np.where(y.numpy() == 0, 0.0, 2.0))
+
+
+def test_signed_zeros_are_two_signatures():
+    f = tfe.defun(lambda x, k: x * k)
+    one = tf.constant([1.0])
+    assert [np.signbit(f(one, k).numpy())[0] for k in (0.0, -0.0)] == [False, True]

@@ -188,6 +188,36 @@ def test_py_func_runs_eagerly_inside(sess, capsys):
     assert (first.tolist(), second.tolist(), second.dtype) == ([2.5], [1], np.int32)
 
 
+def test_feeds_in_any_order(sess):
+    a, b = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
+    c = a - b
+    assert sess.run(c, {a: 5.0, b: 2.0}) == 3.0
+    assert sess.run(c, {b: 2.0, a: 5.0}) == 3.0
+    assert len(sess.graph.plans) == 1
+
+
+def test_an_assignment_of_open_shape(sess):
+    x, v = tf.placeholder(tf.float32, [None]), tf.Variable([1.0, 2.0])
+    put = v.assign(x * 2.0)
+    sess.run(tf.global_variables_initializer())
+    assert sess.run(put, {x: [3.0, 4.0]}).tolist() == [6.0, 8.0]
+    with pytest.raises(ValueError, match="assign"):
+        sess.run(put, {x: [3.0]})
+    assert sess.run(v).tolist() == [6.0, 8.0]
+
+
+@pytest.mark.parametrize("island", [False, True], ids=["compiled", "with py_func"])
+def test_a_run_assigns_all_or_nothing(sess, island):
+    x = tf.placeholder(tf.float32, [None])
+    a, b = tf.Variable([1.0]), tf.Variable([1.0, 2.0])
+    fed = tfe.py_func(lambda v: v, [x], tf.float32) if island else x
+    both = tf.group(a.assign(fed[:1]) if not island else a.assign([9.0]), b.assign(fed))
+    sess.run(tf.global_variables_initializer())
+    with pytest.raises(ValueError, match=r"assign: the value has shape \(3,\)"):
+        sess.run(both, {x: [5.0, 6.0, 7.0]})
+    assert (sess.run(a).tolist(), sess.run(b).tolist()) == ([1.0], [1.0, 2.0])
+
+
 def test_a_repeated_run_makes_no_new_plan(sess):
     x = tf.placeholder(tf.float32, [None])
     y = tf.tanh(x) * 2.0
