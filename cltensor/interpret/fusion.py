@@ -46,7 +46,10 @@ def fuse(nodes: list[Node], leaves: list, results: list[Symbol]) -> Expression |
             return None         # the last operand decides the words of a text, so it must be there
         for i in keep:
             if isinstance(node.inputs[i], Late):
-                dtypes[values[_name(node.inputs[i])]] = ins[i].dtype.name
+                at = values[_name(node.inputs[i])]
+                if dtypes[at] not in ("", ins[i].dtype.name):
+                    return None         # one number in two dtypes would need two arguments
+                dtypes[at] = ins[i].dtype.name
         texts = expression_text(node.op, ins, node.attrs)
         texts = tuple(_inline(t, node.inputs, ins, keep) for t in ((texts,) if isinstance(texts, str) else texts))
         part = single(texts, tuple(ins[i] for i in keep), (False,) * len(keep), tuple(o.spec for o in node.outputs))

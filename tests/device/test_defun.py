@@ -316,3 +316,13 @@ def test_signed_zeros_are_two_signatures():
     f = tfe.defun(lambda x, k: x * k)
     one = tf.constant([1.0])
     assert [np.signbit(f(one, k).numpy())[0] for k in (0.0, -0.0)] == [False, True]
+
+
+def test_one_late_number_in_two_dtypes():
+    rate = [0.1]
+    a, b = tf.Variable([1.0, 2.0]), tf.Variable(np.array([1.0, 2.0]))
+    step = tfe.defun(lambda: tf.train.GradientDescentOptimizer(lambda: rate[0]).apply_gradients(
+        [(tf.constant([1.0, 1.0]), a), (tf.constant(np.array([1.0, 1.0])), b)]))
+    step()
+    np.testing.assert_allclose(a.numpy(), [0.9, 1.9], rtol=1e-7)
+    np.testing.assert_allclose(b.numpy(), [0.9, 1.9], rtol=1e-15)
