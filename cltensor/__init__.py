@@ -7,7 +7,8 @@ This is the table of contents: it re-exports, and defines nothing.
 """
 
 from cltensor import (
-    contrib, data, errors, initializers, keras, linalg, losses, math, metrics, nn, random, summary, train,
+    app, contrib, data, errors, estimator, flags, gfile, initializers, keras, linalg, logging, losses, math, metrics,
+    nest, nn, random, summary, train,
 )
 from cltensor.core import mode as _mode
 from cltensor.interpret import trial as _trial
@@ -34,8 +35,9 @@ from cltensor.graph.graph import (
 from cltensor.graph.py_func import numpy_func as py_func
 from cltensor.graph.session import Session, get_default_session
 from cltensor.initializers import (
-    glorot_uniform_initializer, orthogonal_initializer, random_uniform_initializer,
-    truncated_normal_initializer, zeros_initializer,
+    constant_initializer, glorot_normal_initializer, glorot_uniform_initializer, ones_initializer,
+    orthogonal_initializer, random_normal_initializer, random_uniform_initializer,
+    truncated_normal_initializer, uniform_unit_scaling_initializer, variance_scaling_initializer, zeros_initializer,
 )
 from cltensor.ops.array import (
     broadcast_to, expand_dims, identity, matrix_transpose, reshape, squeeze, stop_gradient, tile,
@@ -46,9 +48,20 @@ from cltensor.ops.control import case, cond, foldl, foldr, map_fn, scan, while_l
 from cltensor.ops.convert import (
     convert_to_tensor, is_tensor, to_double, to_float, to_int32, to_int64,
 )
+from cltensor.ops.counting import (
+    bincount, confusion_matrix, dynamic_partition, dynamic_stitch, histogram_fixed_width,
+)
 from cltensor.ops.creation import (
     eye, fill, lin_space, linspace, ones, ones_like, range, rank, shape, shape_n, size, zeros,
     zeros_like,
+)
+from cltensor.ops.decompositions import (
+    cholesky, cholesky_solve, matrix_determinant, matrix_inverse, matrix_solve, matrix_triangular_solve, qr,
+    self_adjoint_eig, self_adjoint_eigvals, svd,
+)
+from cltensor.ops.diagonal import (
+    depth_to_space, diag, diag_part, matrix_band_part, matrix_diag, matrix_diag_part, matrix_set_diag, repeat,
+    reverse_sequence, roll, sequence_mask, space_to_depth, trace,
 )
 from cltensor.ops.functions import (
     acos, acosh, asin, asinh, atan, atan2, atanh, ceil, cos, cosh, erf, erfc, exp, expm1, floor,
@@ -79,6 +92,7 @@ from cltensor.ops.selection import (
 from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
+from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions
 from cltensor.runtime.device import memory_stats, set_soft_device_placement
 from cltensor.runtime.queue import no_host_reads
 
@@ -87,36 +101,44 @@ _operators.install()
 _mode.start()
 
 __all__ = [
-    "DType", "Dimension", "GradientTape", "Graph", "IndexedSlices", "Operation", "Session",
-    "Tensor", "TensorShape", "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add",
-    "add_n", "argmax", "argmin", "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub",
-    "atan", "atan2", "atanh", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
-    "check_numerics", "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm",
-    "clip_by_value", "concat", "cond", "constant", "contrib", "control_dependencies",
-    "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum", "custom_gradient", "data",
-    "decode_raw", "device", "disable_eager_execution", "div", "divide", "double",
-    "enable_eager_execution", "equal", "erf", "erfc", "errors", "executing_eagerly", "exp",
-    "expand_dims", "expm1", "eye", "fill", "float16", "float32", "float64", "floor", "floordiv",
-    "floormod", "foldl", "foldr", "function", "gather", "gather_nd", "get_default_graph",
-    "get_default_session", "global_norm", "global_variables", "global_variables_initializer",
-    "glorot_uniform_initializer", "gradients", "greater", "greater_equal", "group", "half",
-    "identity", "initializers", "int16", "int32", "int64", "int8", "invert_permutation",
-    "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less", "less_equal", "lin_space",
-    "linalg", "linspace", "log", "log1p", "log_sigmoid", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "losses", "map_fn", "math", "matmul", "matrix_transpose", "matvec", "maximum",
-    "memory_stats", "meshgrid", "metrics", "minimum", "mod", "multinomial", "multiply", "negative",
-    "newaxis", "nn", "no_host_reads", "no_op", "norm", "not_equal", "numerics_check", "one_hot",
-    "ones", "ones_like", "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default",
-    "pow", "py_func", "random", "random_crop", "random_normal", "random_shuffle", "random_uniform",
-    "random_uniform_initializer", "range", "rank", "realdiv", "reciprocal", "reduce_all",
-    "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-    "reduce_sum", "reset_default_graph", "reshape", "reverse", "reverse_v2", "rint", "round",
-    "rsqrt", "saturate_cast", "scan", "scatter_nd", "segment_sum", "set_random_seed",
-    "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin", "sinh", "size",
-    "slice", "split", "sqrt", "square", "squared_difference", "squeeze", "stack", "stop_gradient",
-    "strided_slice", "subtract", "summary", "tan", "tanh", "tensordot", "tile", "to_double",
-    "to_float", "to_int32", "to_int64", "train", "trainable_variables", "transpose", "truediv",
-    "truncated_normal", "truncated_normal_initializer", "truncatediv", "uint8", "unique",
-    "unsorted_segment_sum", "unstack", "where", "while_loop", "zeros", "zeros_initializer",
+    "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions", "GradientTape", "Graph",
+    "IndexedSlices", "Operation", "Session", "Tensor", "TensorShape", "UnconnectedGradients",
+    "Variable", "abs", "acos", "acosh", "add", "add_n", "app", "argmax", "argmin", "as_dtype",
+    "asin", "asinh", "assign", "assign_add", "assign_sub", "atan", "atan2", "atanh", "bincount",
+    "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil", "check_numerics", "cholesky",
+    "cholesky_solve", "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm",
+    "clip_by_value", "concat", "cond", "confusion_matrix", "constant", "constant_initializer",
+    "contrib", "control_dependencies", "convert_to_tensor", "cos", "cosh", "cumprod", "cumsum",
+    "custom_gradient", "data", "decode_raw", "depth_to_space", "device", "diag", "diag_part",
+    "disable_eager_execution", "div", "divide", "double", "dynamic_partition", "dynamic_stitch",
+    "enable_eager_execution", "equal", "erf", "erfc", "errors", "estimator", "executing_eagerly",
+    "exp", "expand_dims", "expm1", "eye", "fill", "flags", "float16", "float32", "float64", "floor",
+    "floordiv", "floormod", "foldl", "foldr", "function", "gather", "gather_nd",
+    "get_default_graph", "get_default_session", "gfile", "global_norm", "global_variables",
+    "global_variables_initializer", "glorot_normal_initializer", "glorot_uniform_initializer",
+    "gradients", "greater", "greater_equal", "group", "half", "histogram_fixed_width", "identity",
+    "initializers", "int16", "int32", "int64", "int8", "invert_permutation", "is_finite", "is_inf",
+    "is_nan", "is_tensor", "keras", "less", "less_equal", "lin_space", "linalg", "linspace", "log",
+    "log1p", "log_sigmoid", "logging", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "losses", "map_fn", "math", "matmul", "matrix_band_part", "matrix_determinant", "matrix_diag",
+    "matrix_diag_part", "matrix_inverse", "matrix_set_diag", "matrix_solve", "matrix_transpose",
+    "matrix_triangular_solve", "matvec", "maximum", "memory_stats", "meshgrid", "metrics",
+    "minimum", "mod", "multinomial", "multiply", "negative", "nest", "newaxis", "nn",
+    "no_host_reads", "no_op", "norm", "not_equal", "numerics_check", "one_hot", "ones",
+    "ones_initializer", "ones_like", "orthogonal_initializer", "pad", "placeholder",
+    "placeholder_with_default", "pow", "py_func", "qr", "random", "random_crop", "random_normal",
+    "random_normal_initializer", "random_shuffle", "random_uniform", "random_uniform_initializer",
+    "range", "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp",
+    "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "repeat",
+    "reset_default_graph", "reshape", "reverse", "reverse_sequence", "reverse_v2", "rint", "roll",
+    "round", "rsqrt", "saturate_cast", "scan", "scatter_nd", "segment_sum", "self_adjoint_eig",
+    "self_adjoint_eigvals", "sequence_mask", "set_random_seed", "set_soft_device_placement",
+    "shape", "shape_n", "sigmoid", "sign", "sin", "sinh", "size", "slice", "space_to_depth",
+    "split", "sqrt", "square", "squared_difference", "squeeze", "stack", "stop_gradient",
+    "strided_slice", "subtract", "summary", "svd", "tan", "tanh", "tensordot", "tile", "to_double",
+    "to_float", "to_int32", "to_int64", "trace", "train", "trainable_variables", "transpose",
+    "truediv", "truncated_normal", "truncated_normal_initializer", "truncatediv", "uint8",
+    "uniform_unit_scaling_initializer", "unique", "unsorted_segment_sum", "unstack",
+    "variance_scaling_initializer", "where", "while_loop", "zeros", "zeros_initializer",
     "zeros_like",
 ]

@@ -1,5 +1,6 @@
 """tf.math: elementwise functions, reductions and scans."""
 
+from cltensor.ops.counting import bincount, confusion_matrix
 from cltensor.ops.functions import (
     acos,
     acosh,
@@ -80,12 +81,13 @@ from cltensor.ops.scan import argmax, argmin, cumprod, cumsum
 
 __all__ = [
     "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin", "asin", "asinh", "atan", "atan2",
-    "atanh", "ceil", "cos", "cosh", "cumprod", "cumsum", "divide", "equal", "erf", "erfc", "exp",
-    "expm1", "floor", "floordiv", "floormod", "greater", "greater_equal", "is_finite", "is_inf",
-    "is_nan", "l2_normalize", "less", "less_equal", "log", "log1p", "log_sigmoid", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "negative",
-    "not_equal", "pow", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "rint", "round", "rsqrt",
-    "segment_sum", "sigmoid", "sign", "sin", "sinh", "softplus", "softsign", "sqrt", "square",
-    "squared_difference", "subtract", "tan", "tanh", "truediv", "unsorted_segment_sum",
+    "atanh", "bincount", "ceil", "confusion_matrix", "cos", "cosh", "cumprod", "cumsum", "divide",
+    "equal", "erf", "erfc", "exp", "expm1", "floor", "floordiv", "floormod", "greater",
+    "greater_equal", "is_finite", "is_inf", "is_nan", "l2_normalize", "less", "less_equal", "log",
+    "log1p", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum",
+    "minimum", "mod", "multiply", "negative", "not_equal", "pow", "reciprocal", "reduce_all",
+    "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
+    "reduce_sum", "rint", "round", "rsqrt", "segment_sum", "sigmoid", "sign", "sin", "sinh",
+    "softplus", "softsign", "sqrt", "square", "squared_difference", "subtract", "tan", "tanh",
+    "truediv", "unsorted_segment_sum",
 ]

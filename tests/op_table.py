@@ -13,6 +13,7 @@ from tests.ops import (
     elementwise,
     functions,
     gathers,
+    matrices,
     neural,
     normalization,
     products,
@@ -27,7 +28,7 @@ __all__ = ["ROWS", "covered"]
 
 ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
                          *neural.ROWS, *products.ROWS, *convolution.ROWS,
-                         *normalization.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
+                         *normalization.ROWS, *matrices.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
 
 
 def covered() -> set[str]:

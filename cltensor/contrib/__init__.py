@@ -1,5 +1,5 @@
-"""tf.contrib: eager (tfe), summary, data, checkpoint."""
+"""tf.contrib: eager (tfe), summary, data, checkpoint, framework, layers, training."""
 
-from cltensor.contrib import checkpoint, data, eager, summary
+from cltensor.contrib import checkpoint, data, eager, framework, layers, summary, training
 
-__all__ = ["checkpoint", "data", "eager", "summary"]
+__all__ = ["checkpoint", "data", "eager", "framework", "layers", "summary", "training"]

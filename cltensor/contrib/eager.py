@@ -15,6 +15,8 @@ from cltensor.data.iterator import Iterator
 from cltensor.graph.function import defun
 from cltensor.graph.py_func import py_func
 from cltensor.ops.variable import Variable
+from cltensor.program.app import run
+from cltensor.program.execution import ASYNC, SYNC, async_wait, execution_mode, set_execution_mode
 from cltensor.runtime.device import default as default_device
 from cltensor.runtime.device import devices as list_devices
 from cltensor.runtime.device import num_gpus
@@ -23,8 +25,9 @@ from cltensor.train.checkpoint import Checkpoint
 in_eager_mode = executing_eagerly
 
 __all__ = [
-    "Checkpoint", "GradientTape", "Iterator", "Variable", "custom_gradient", "default_device", "defun",
-    "enable_eager_execution", "executing_eagerly", "gradients_function", "implicit_gradients",
-    "implicit_value_and_gradients", "in_eager_mode", "list_devices", "make_vjp", "metrics",
-    "num_gpus", "py_func", "value_and_gradients_function",
+    "ASYNC", "Checkpoint", "GradientTape", "Iterator", "SYNC", "Variable", "async_wait",
+    "custom_gradient", "default_device", "defun", "enable_eager_execution", "executing_eagerly",
+    "execution_mode", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
+    "in_eager_mode", "list_devices", "make_vjp", "metrics", "num_gpus", "py_func", "run",
+    "set_execution_mode", "value_and_gradients_function",
 ]

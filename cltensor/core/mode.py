@@ -90,6 +90,7 @@ def device(device_name_or_function: Any) -> device_scope:
         '/job:localhost/replica:0/task:0/device:CPU:0'
     """
     name = device_name_or_function
+    name = name.to_string() if hasattr(name, "to_string") else name
     if name is None or isinstance(name, devices.Device):
         return device_scope(name)
     if not isinstance(name, str):

@@ -10,7 +10,7 @@ from cltensor.ops.math import abs as absolute
 from cltensor.ops.nn import l2_loss
 from cltensor.ops.reduce import reduce_sum
 
-__all__ = ["Regularizer", "L1L2", "l1", "l2", "l1_l2", "get"]
+__all__ = ["Regularizer", "L1L2", "l1", "l2", "l1_l2", "l2_regularizer", "get"]
 
 
 class Regularizer:
@@ -56,6 +56,11 @@ def l2(l: float = 0.01) -> L1L2:
 def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
     """Both."""
     return L1L2(l1, l2)
+
+
+def l2_regularizer(scale: float, scope: Any = None) -> L1L2:
+    """scale * sum x ** 2 / 2: tf.contrib.layers has the half."""
+    return L1L2(l2=0.5 * scale)
 
 
 def get(identifier: Any) -> Any:
