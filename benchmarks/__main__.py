@@ -1,27 +1,24 @@
-"""All benchmarks beside every peer that is installed, once per OpenCL implementation found.
+"""All benchmarks beside every peer that is installed, on every OpenCL implementation found.
 
     python -m benchmarks --against numpy,torch,tensorflow,jax,tinygrad --rounds 5 [--only NAME,...] [--out FOLDER]
 
-Each implementation is a process of its own; in it, all contenders of a workload take turns, round by round. Their
-results are compared with each other once before anything is timed. Writes results.json and roofline.png to the
-folder and prints the tables; `python -m benchmarks.report FOLDER` makes docs/benchmarks.md of it. `--only matmul,sum`
+Every contender is a process of its own, cltensor one per implementation; they take turns, round by round, and who
+has no turn sleeps. Results are compared with each other once before anything is timed. Writes results.json, tables
+and pictures to the folder; `python -m benchmarks.report FOLDER` makes docs/benchmarks.md of it. `--only matmul,sum`
 takes the workloads whose name starts with one of these words.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.frameworks import PEERS, START_ENVIRONMENT
-from benchmarks.timing import conditions
+from benchmarks.frameworks import PEERS
+from benchmarks.runner import measure
+from benchmarks.timing import REST, conditions
 from cltensor.runtime import platforms
 
 
@@ -29,7 +26,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["python -m benchmarks", "--against", ",".join(options.against), "--rounds", str(options.rounds)]
     if options.only:
         words += ["--only", f"'{','.join(options.only)}'"]
-    if options.rest != 0.1:
+    if options.rest != REST:
         words += ["--rest", str(options.rest)]
     return " ".join(words)
 
@@ -42,37 +39,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--against", type=_names, default=list(PEERS), help="peers, those installed are used")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rest", type=float, default=0.1, help="seconds of rest before each sample")
+    parser.add_argument("--rest", type=float, default=REST, help="seconds of rest before each sample")
     parser.add_argument("--only", type=_names, default=[], help="workloads whose names start so")
     parser.add_argument("--implementations", type=_names, default=[], help="OpenCL implementations named so")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder of the results")
     options = parser.parse_args()
     for name in set(options.against) - set(PEERS):
         parser.error(f"--against: {name!r} is none of {', '.join(PEERS)}")
-    found = {d.selector: d.implementation for d in platforms.discover(every=True).usable if not d.simulator}
+    found = {d.implementation: d.selector for d in platforms.discover(every=True).usable if not d.simulator}
     if options.implementations:
-        found = {s: i for s, i in found.items() if any(n.lower() in i.lower() for n in options.implementations)}
+        found = {i: s for i, s in found.items() if any(n.lower() in i.lower() for n in options.implementations)}
     if not found:
         parser.error("no OpenCL implementation to measure")
-    data: dict = {"command": _command(options), "date": datetime.date.today().isoformat(),
-                  "cores": os.cpu_count(), "rounds": options.rounds, "rest": options.rest, "runs": []}
-    status = 0
-    for selector, implementation in found.items():
-        with tempfile.TemporaryDirectory() as folder:
-            part = Path(folder) / "part.json"
-            print(f"\n## {implementation} ({conditions()})", flush=True)
-            command = [sys.executable, "-W", "ignore", "-m", "benchmarks.runner", "--part", str(part),
-                       "--against", ",".join(options.against), "--rounds", str(options.rounds),
-                       "--rest", str(options.rest), "--only", ",".join(options.only)]
-            environment = {**os.environ, **START_ENVIRONMENT, "CLTENSOR_DEVICES": selector}
-            status |= subprocess.run(command, env=environment).returncode
-            if part.exists():
-                data["runs"].append({"implementation": implementation, **json.loads(part.read_text("utf-8"))})
+    print(f"{', '.join(found)} ({conditions()})", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "results.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    for data in measure(found, options.against, options.rounds, options.rest, options.only):
+        text = json.dumps({"command": _command(options), **data}, indent=1)
+        (options.out / "results.json").write_text(text, encoding="utf-8")      # what is known survives a crash
     report.write(options.out)
     print(f"\nresults.json, tables.md and pictures are in {options.out}")
-    return 1 if status else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["PEERS", "START_ENVIRONMENT", "Framework", "open_framework", "versions", "blas"]
+__all__ = ["PEERS", "ENVIRONMENT", "Framework", "installed", "open_framework", "versions", "blas"]
 
 PEERS = ("numpy", "torch", "tensorflow", "jax", "tinygrad")
 
@@ -66,17 +66,21 @@ def _tinygrad() -> Framework:
                      lambda last: tinygrad.Device[tinygrad.Device.DEFAULT].synchronize())
 
 
-# TensorFlow exports a compiler library of its own to the whole process. A driver whose references into its compiler
-# are bound late would get TensorFlow's, and knows no target CPU or crashes: so everything is bound when loaded.
-START_ENVIRONMENT = {"LD_BIND_NOW": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+# What a contender's process is started with.
+ENVIRONMENT = {"tensorflow": {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}}
 
 _OPEN = {"cltensor": _cltensor, "numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow, "jax": _jax,
          "tinygrad": _tinygrad}
 
 
+def installed(name: str) -> bool:
+    """Can this framework be opened? Nothing is imported."""
+    return importlib.util.find_spec(name) is not None
+
+
 def open_framework(name: str) -> Framework:
     """The framework, imported. Raises LookupError if it is not installed or does not start."""
-    if importlib.util.find_spec(name) is None:
+    if not installed(name):
         raise LookupError(f"{name} is not installed")
     try:
         return _OPEN[name]()
@@ -96,8 +100,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def blas() -> list[str]:
-    """The BLAS libraries loaded now and the kernel family each picked: half the speed of a peer may lie there."""
+def blas(framework: Framework) -> list[str]:
+    """The BLAS libraries of this process and the kernel family each picked: half the speed of a peer may lie there."""
     if importlib.util.find_spec("threadpoolctl"):
         import threadpoolctl
         return sorted({" ".join(str(p[k]) for k in ("internal_api", "version", "architecture") if p.get(k))

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.team import Worker
 from benchmarks.workload import Process
 
 LINUX = sys.platform == "linux"
@@ -23,10 +24,9 @@ with open('/proc/self/status') as status:
 def run(program: str, environment: dict) -> tuple[float, float, str, str]:
     """(seconds, peak MiB, last line printed, complaint) of a Python process; the complaint is "" if all is well."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        inherited = {k: v for k, v in os.environ.items() if k != "LD_BIND_NOW"}
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program + _PEAK * LINUX], stdout=out,
-                                   stderr=err, env={**inherited, **environment})
+                                   stderr=err, env={**os.environ, **environment})
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -48,24 +48,29 @@ def _fresh(folder: str) -> dict:
             "XDG_CACHE_HOME": str(base / "xdg"), "PYOPENCL_CACHE_DIR": str(base / "pyopencl")}
 
 
-def compare(workload: Process, names: list[str], rounds: int, rest: float) -> dict:
-    """One row: the samples of every framework, all of which must print the same number."""
+def compare(workload: Process, workers: list[Worker], rounds: int, rest: float) -> dict:
+    """One row: the samples of every contender, all of which must print the same number.
+
+    Of the workers only name and environment are used: what is measured are fresh processes.
+    """
     results: dict[str, dict] = {}
     reference = None
-    for name in sorted((n for n in names if n in workload.programs), key=lambda n: n == "cltensor"):
-        _, _, said, complaint = run(workload.programs[name], {})          # warms the caches
+    workers = [w for w in workers if w.form in workload.programs]
+    for worker in sorted(workers, key=lambda w: w.form == "cltensor"):
+        _, _, said, complaint = run(workload.programs[worker.form], worker.environment)          # warms the caches
         if not complaint and reference is None:
             reference = float(said)
         if not complaint and abs(float(said) - reference) > 2e-2 * abs(reference):
             complaint = f"it prints {said}, others {reference:.6g}"
-        results[name] = {"skipped": complaint} if complaint else {"many": []}
-    results = {name: results[name] for name in names if name in results}
+        results[worker.label] = {"skipped": complaint} if complaint else {"many": []}
     for _ in range(1 if workload.measure == "MiB" else rounds):
-        for name, result in results.items():
+        for worker in workers:
+            result = results[worker.label]
             if "many" not in result:
                 continue
             time.sleep(rest)
             with tempfile.TemporaryDirectory() as folder:
-                seconds, mib, *_ = run(workload.programs[name], _fresh(folder) if workload.cold else {})
+                seconds, mib, *_ = run(workload.programs[worker.form],
+                                       worker.environment | (_fresh(folder) if workload.cold else {}))
             result["many"].append(mib if workload.measure == "MiB" else seconds)
     return results

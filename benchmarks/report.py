@@ -21,17 +21,18 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 _BEGIN, _END = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
 _INTRO = """# Benchmarks
 
-Speed is measured, never asserted in a test. All contenders of a table run in one process, in turn, round by round, so
-that a busy neighbour hits all alike; their results are compared with each other before anything is timed. Figures are
-the best of the rounds, as "many calls and one wait at the end, per call", which is how training code runs; a second
-table has the median of one call with its own wait. Ratios within a row say more than absolute numbers.
+Speed is measured, never asserted in a test. Every contender has a process of its own, so that none meets the spinning
+threads of another; they take turns, round by round, so that a busy neighbour hits all alike, and who has no turn
+sleeps. Their results are compared with each other before anything is timed. Figures are the best of the rounds, as
+"many calls and one wait at the end, per call", which is how training code runs; a second table has the median of one
+call with its own wait. Ratios within a row say more than absolute numbers.
 
 *must* and *goal* are time over that of the peer named (of several: of the faster). NumPy and PyTorch write elementwise
 results into an array that exists (`out=`). A dash: the peer has no such operation, or gave no comparable result, see
 the notes below the table. Run it yourself:
 
 ```sh
-pip install -e ".[cpu,test]" torch tensorflow-cpu jax    # the peers that you want to compare with
+pip install -e ".[cpu,test]" torch tensorflow-cpu jax tinygrad    # the peers that you want to compare with
 {command}
 python -m benchmarks.report build/benchmarks
 ```
@@ -188,7 +189,7 @@ def document(data: dict, folder: Path) -> str:
     parts.append("## Versions\n\n" + ", ".join(f"{name} {v}" for name, v in versions.items()) + ".\n")
     libraries = sorted({text for run in data["runs"] for text in run.get("blas", ())})
     if libraries:
-        parts.append("BLAS and thread libraries in the process: " + "; ".join(libraries) + ".\n")
+        parts.append("BLAS and thread libraries in the peers' processes: " + "; ".join(libraries) + ".\n")
     return "\n".join(parts)
 
 

@@ -1,7 +1,8 @@
 """Interleaved timing: every contender once per round, so that a busy neighbour hits all alike.
 
 A sample is k calls and one sync, per call, and one call with its sync. BLAS and OpenMP threads of peers spin for
-some 30 ms after a call and take a core from whoever comes next, hence the rest between contenders.
+some 30 ms after a call and take a core from whoever comes next, hence the rest between contenders. `interleave` is for
+contenders of one process; benchmarks/team.py takes turns between processes.
 """
 
 from __future__ import annotations
@@ -35,31 +36,36 @@ class Contender:
 
 def interleave(contenders: list[Contender], rounds: int = 7, seconds: float = 0.05, rest: float = REST) -> None:
     """Fill the samples of all contenders, round by round; a sample of `many` lasts about `seconds`."""
-    counts = [_calls_in(c, seconds) for c in contenders]
+    counts = [calls_in(c, seconds) for c in contenders]
     for _ in range(rounds):
         for c, k in zip(contenders, counts):
             time.sleep(rest)
-            if k > 1:
-                c.call()
-                c.sync()
-            before = _busy_elsewhere()
-            start = time.perf_counter()
-            for _ in range(k):
-                c.call()
-            c.sync()
-            wall = time.perf_counter() - start
-            c.many.append(wall / k)
-            c.foreign.append(None if before is None else round((_busy_elsewhere() - before) / wall, 2))
-            if k == 1:                   # a long call: both protocols are the same sample
-                c.single.append(wall)
-                continue
-            start = time.perf_counter()
-            c.call()
-            c.sync()
-            c.single.append(time.perf_counter() - start)
+            sample(c, k)
 
 
-def _calls_in(c: Contender, seconds: float) -> int:
+def sample(c: Contender, k: int) -> None:
+    """A sample of each protocol: k calls and one sync, then a call with its own; one call before is not timed."""
+    if k > 1:
+        c.call()
+        c.sync()
+    before = _busy_elsewhere()
+    start = time.perf_counter()
+    for _ in range(k):
+        c.call()
+    c.sync()
+    wall = time.perf_counter() - start
+    c.many.append(wall / k)
+    c.foreign.append(None if before is None else round((_busy_elsewhere() - before) / wall, 2))
+    if k == 1:                           # a long call: both protocols are the same sample
+        c.single.append(wall)
+        return
+    start = time.perf_counter()
+    c.call()
+    c.sync()
+    c.single.append(time.perf_counter() - start)
+
+
+def calls_in(c: Contender, seconds: float) -> int:
     """How many calls take about `seconds`; warms up on the way, with at least two calls."""
     c.call()
     c.sync()
