@@ -5,7 +5,8 @@ operand's number is smaller than its reader's. Only the values named in `outputs
 needs is never computed, and a step only other steps need lives in registers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,52 @@ class Block:
         """The leaf or step of a value number."""
         first = len(self.leaves)
         return self.leaves[number] if number < first else self.steps[number - first]
+
+
+def size(value: Leaf | Step) -> int:
+    """Number of elements."""
+    return prod(value.shape)
+
+
+@dataclass
+class Round:
+    """What can run together: numbers first (`singles`), then loops over arrays, by their number of elements.
+
+    Numbers of a round read sums and numbers of earlier rounds; its loops read these too, and each other's values
+    within one loop. So a round is one launch, if every group computes its few numbers for itself.
+    """
+
+    singles: list[int] = field(default_factory=list)
+    loops: dict[int, list[int]] = field(default_factory=dict)
+
+
+def rounds(block: Block) -> list[Round]:
+    """The needed steps of a block, as value numbers, in rounds; the last round may have numbers only."""
+    first = len(block.leaves)
+    needed = set(block.outputs)
+    for k in reversed(range(len(block.steps))):
+        if first + k in needed:
+            needed.update(block.steps[k].operands)
+    ready: dict[int, tuple[int, int]] = {}      # value -> the round it is known in, elements of its loop (1: none)
+    found: list[Round] = []
+    for k, step in enumerate(block.steps):
+        number = first + k
+        if number not in needed:
+            continue
+        n = size(block.value(step.operands[0])) if step.fold else size(step)
+        at = 0
+        for v in step.operands:
+            if v >= first:
+                when, walked = ready[v]
+                same = walked == 1 or walked == n and not block.steps[v - first].fold
+                at = max(at, when if same else when + 1)
+        while len(found) <= at:
+            found.append(Round())
+        if n == 1:
+            found[at].singles.append(number)
+        else:
+            found[at].loops.setdefault(n, []).append(number)
+        ready[number] = (at, n)
+    if found and any(block.value(v).fold for values in found[-1].loops.values() for v in values):  # type: ignore
+        found.append(Round())
+    return found

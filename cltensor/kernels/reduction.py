@@ -15,7 +15,7 @@ from cltensor.kernels.accumulate import accumulator
 from cltensor.kernels.plan import IN, OUT, SCALAR, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import lookup
 
-__all__ = ["passes", "lower_reduce", "lower_argreduce", "spread", "DIVIDE"]
+__all__ = ["passes", "lower_reduce", "lower_argreduce", "spread", "pieces", "DIVIDE"]
 
 DIVIDE = "x / scale"       # the final expression of sums: scale is 1, the count of a mean, 2 of l2_loss
 _GRAIN = 32768             # elements below which cutting a reduction again costs more than it gains
@@ -58,7 +58,7 @@ def spread(units: int, n: int, target: Any, per_group: int = 1) -> tuple[int, tu
     return 1, (64 * max(1, min(-(-units // per_group), tune["groups"])),), (64,)
 
 
-def _chunks(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
+def pieces(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
     """How often R is cut, and the length of a piece."""
     n = outer * R * inner
     if inner > 1:
@@ -118,7 +118,7 @@ def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, 
     final = final or neutral
     todo: list[tuple] = []
     for outer, R, inner in passes(ins[0].shape, axes):
-        chunks, length = _chunks(outer, R, inner, target.schedule)
+        chunks, length = pieces(outer, R, inner, target.schedule)
         todo.append(((outer, R, inner), (chunks, length), outer * chunks * inner))
         if chunks > 1:
             todo.append(((outer, chunks, inner), (1, chunks), outer * inner))
@@ -157,7 +157,7 @@ def lower_argreduce(ins: tuple, outs: tuple, target: Any, *, op: str, axis: int)
     if inner > 1:
         cpu = target.schedule == "cpu"
         strips = -(-inner // 64)
-        chunks, length = _chunks(outer, R, inner, "cpu") if cpu else (1, R)
+        chunks, length = pieces(outer, R, inner, "cpu") if cpu else (1, R)
         units = outer * chunks * strips if cpu else outer * inner
         per, work, local = spread(units, n, target, 64)
         if chunks == 1:
@@ -170,7 +170,7 @@ def lower_argreduce(ins: tuple, outs: tuple, target: Any, *, op: str, axis: int)
         per, work, local = spread(units, n, target, 64)
         args = [OUT(), IN(0), *sizes(outer, R, per)]
         return Plan((launch("argreduce", "lanes", args, work, local, **common),))
-    chunks, length = _chunks(outer, R, 1, target.schedule)
+    chunks, length = pieces(outer, R, 1, target.schedule)
     while length > 2**30:            # positions inside a piece are 32-bit
         chunks, length = 2 * chunks, -(-length // 128) * 64
     chunks = -(-R // length)

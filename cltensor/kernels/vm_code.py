@@ -1,0 +1,210 @@
+"""Writing code for the interpreter kernel: opcodes, and a section with its registers. See vm.cl.mako.
+
+An instruction is a tuple (opcode, d, operands...) until its launch is complete; numbers the launch keeps stand in it
+as ("kept", i), because they lie behind the arguments, whose count depends on the variant of the kernel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cltensor.base.dtypes import as_dtype
+from cltensor.base.shapes import merge_broadcast
+from cltensor.kernels.block import size
+from cltensor.kernels.expression import Expression, Statement, statement_lines
+
+__all__ = ["install", "texts", "Beyond", "Section", "Instruction", "encode", "OPCODES", "NR", "NB", "NA", "KEPT"]
+
+NR, NB, NA, KEPT = 16, 16, 4, 32      # registers, vectors in one, sums of a section, numbers kept
+OPCODES = ("load", "load_half", "load_bool", "walk", "store", "store_half", "store_bool", "round", "keep", "sum",
+           "parts", "plus", "spread", "total", "part")
+_KINDS = {"float32": "", "float16": "_half", "bool": "_bool"}
+
+Instruction = tuple[str, tuple[str, ...], str]      # text, dtype of each operand, dtype of the result
+_collect: Callable[[], tuple[Instruction, ...]] = tuple
+
+
+class Beyond(Exception):
+    """The interpreter has no instruction, register, argument or walk for this block."""
+
+
+def install(collect: Callable[[], tuple[Instruction, ...]]) -> None:
+    """Name the function that gives the instructions; it is called at the first block."""
+    global _collect
+    _collect = collect
+    texts.cache_clear()
+    _numbers.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def texts() -> tuple:
+    """The instructions as the template takes them."""
+    found = []
+    for text, operands, result in _collect():
+        n = len(operands)
+        one = Expression(tuple((d, False) for d in operands), (Statement(text, tuple(range(n)), result),), (n,))
+        found.append((statement_lines(one, 16), tuple(as_dtype(d).compute for d in operands),
+                      as_dtype(result).compute))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _numbers() -> dict[Instruction, int]:
+    return {instruction: len(OPCODES) + i for i, instruction in enumerate(_collect())}
+
+
+def opcode(text: str, operands: tuple[str, ...], result: str) -> int:
+    """The number of a text; halves are computed as floats."""
+    wide = tuple("float32" if d == "float16" else d for d in operands)
+    found = _numbers().get((text, wide, "float32" if result == "float16" else result))
+    if found is None:
+        raise Beyond
+    return found
+
+
+def _control(name: str, dtype: str = "float32") -> int:
+    if dtype not in _KINDS or _KINDS[dtype] and name not in ("load", "store"):
+        raise Beyond
+    return OPCODES.index(name + _KINDS[dtype])
+
+
+def encode(instruction: tuple, numbers: int) -> int:
+    """An instruction as its word; kept numbers lie behind `numbers` arguments."""
+    word = 0
+    for i, part in enumerate(instruction):
+        value = numbers + part[1] if isinstance(part, tuple) else part
+        word |= value << 8 * i
+    return word
+
+
+def walk_of(shape: tuple, out: tuple) -> tuple[int, int]:
+    """(run, cycle): element e of `out` reads element (e // run) % cycle of an array of `shape`.
+
+    Example:
+        >>> walk_of((6,), (4, 6)), walk_of((4, 1), (4, 6)), walk_of((5, 1), (4, 5, 6))
+        ((1, 6), (6, 4), (6, 5))
+    """
+    dims, (strides,) = merge_broadcast(out, [shape])
+    moving = [i for i, s in enumerate(strides) if s]
+    if len(moving) != 1:
+        raise Beyond
+    run = 1
+    for d in dims[moving[0] + 1:]:
+        run *= d
+    return run, dims[moving[0]]
+
+
+class Section:
+    """A walk over n elements by the steps `values`, while it is written: which value is in which register.
+
+    `run` is the launch it belongs to; it knows where buffers and single numbers are.
+    """
+
+    def __init__(self, run: Any, n: int, values: list[int], extra: list[int]):
+        self.run, self.n = run, n
+        self.block = run.whole.block
+        self.heads: list[tuple] = []
+        self.body: list[Any] = []           # instructions, and plain numbers for words
+        self.feet: list[Any] = []
+        self.sums = 0
+        self.at: dict[int, int] = {}
+        self.spread: set[int] = set()
+        self.free = list(range(NR))[::-1]
+        self.left = Counter(extra)          # readers still to come
+        for k in values:
+            self.left.update(set(self.block.value(k).operands))
+        for value in self.left:             # before all others: nothing else may ever use these registers
+            number = run.number(value) if size(self.block.value(value)) == 1 else None
+            if number is not None:
+                d = self.at[value] = self.take()
+                self.heads.append((_control("spread"), d, number))
+                self.spread.add(value)
+
+    def take(self) -> int:
+        if not self.free:
+            raise Beyond
+        return self.free.pop()
+
+    def register(self, value: int, shape: tuple) -> int:
+        """The register of a value as an operand of a result of this shape."""
+        if value in self.at:
+            return self.at[value]
+        v = self.block.value(value)
+        d = self.at[value] = self.take()
+        if value in self.run.whole.partial:
+            place, count, scale = self.run.whole.partial[value]
+            self.body += [(_control("parts"), d, self.run.buffer(place), count), _bits(scale)]
+        elif size(v) == self.n:
+            self.body.append((_control("load", v.dtype), d, self.run.buffer(self.run.whole.places[value])))
+        else:
+            if v.dtype != "float32":
+                raise Beyond
+            self.body += [(_control("walk"), d, self.run.buffer(self.run.whole.places[value])), *walk_of(v.shape, shape)]
+        return d
+
+    def done(self, value: int) -> None:
+        """One reader less; a register nobody reads any more is free, if the next piece does not want it as it is."""
+        self.left[value] -= 1
+        if self.left[value] <= 0 and value not in self.spread:
+            self.free.append(self.at.pop(value))
+
+    def compute(self, k: int) -> None:
+        """The step of this value number, stored where it has a place."""
+        step = self.block.value(k)
+        registers = [self.register(v, step.shape) for v in step.operands]
+        if step.fold:       # of one element
+            if step.dtype != "float32":
+                raise Beyond
+            code = _control("plus")
+        else:
+            code = opcode(step.text, tuple(self.block.value(v).dtype for v in step.operands), step.dtype)
+        for v in set(step.operands):
+            self.done(v)
+        d = self.at[k] = self.take()
+        self.body.append((code, d, *registers))
+        if step.dtype == "float16":
+            self.body.append((_control("round"), d, d))
+        self.store(k)
+        if not self.left[k]:
+            self.free.append(self.at.pop(k))
+
+    def store(self, k: int) -> None:
+        """Write a value that is in a register to its place, if it has one."""
+        place = self.run.whole.places.get(k)
+        if place is not None:
+            self.body.append((_control("store", self.block.value(k).dtype), self.run.buffer(place), self.at[k]))
+
+    def keep(self, k: int) -> None:
+        """Keep a single number for the sections behind."""
+        self.body.append((_control("keep"), self.run.keep(k), self.at[k]))
+
+    def fold(self, k: int) -> None:
+        """Sum a register: a kept number, or where groups share the work, parts in a buffer."""
+        step = self.block.value(k)
+        if step.dtype != "float32" or self.sums == NA:
+            raise Beyond
+        a = self.register(step.operands[0], step.shape)
+        self.body.append((_control("sum"), self.sums, a))
+        self.done(step.operands[0])
+        scale = float(self.n) if step.fold == "mean" else 1.0
+        if k in self.run.whole.partial:
+            self.feet += [(_control("part"), self.run.buffer(self.run.whole.partial[k][0]), self.sums), 0]
+        else:
+            self.feet += [(_control("total"), self.run.keep(k), self.sums), _bits(scale)]
+        self.sums += 1
+
+    def words(self, piece: int) -> list[Any]:
+        """The section's code; nothing if it does nothing."""
+        if not self.body:
+            return []
+        counts = len(self.heads) + (len(self.body) << 16) + (len(self.feet) << 32)
+        return [self.n, piece, counts, *self.heads, *self.body, *self.feet]
+
+
+def _bits(value: float) -> int:
+    return int(np.float32(value).view(np.int32))

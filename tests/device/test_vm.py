@@ -1,0 +1,167 @@
+"""Blocks of ops interpreted, and op by op: the same bits, whatever the block.
+
+The truth is the kernels of single ops, which tests/ops compares with NumPy. NaNs are equal whatever their payload.
+"""
+
+import random
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+import pytest
+
+from cltensor.core.spec import Spec
+from cltensor.core.tensor import from_numpy, to_array
+from cltensor.interpret import instructions
+from cltensor.interpret.runner import bind_plan
+from cltensor.kernels.block import Block, Leaf, Step, rounds
+from cltensor.kernels.expression import lower_expression, single
+from cltensor.kernels.reduction import lower_reduce
+from cltensor.kernels.vm import lower_interpreted
+
+
+class Named:
+    """Lends a plan a name."""
+
+    name, may_fail, fails = "block", False, ""
+
+    def __init__(self, outputs):
+        self.outputs = outputs
+
+
+def spec(value):
+    return Spec(value.shape, value.dtype)
+
+
+def bound(plan, ins, outs, device):
+    return bind_plan(Named(len(outs) if len(outs) > 1 else 1), plan, device, ins, outs)
+
+
+@lru_cache(maxsize=4096)
+def one_step(step, operands, device):
+    """What runs a step alone: the kernel that an op of its own would get."""
+    ins, outs = tuple(spec(v) for v in operands), (spec(step),)
+    if step.fold:
+        n = prod(operands[0].shape)
+        plan = lower_reduce(ins, outs, device.traits, op="sum", axes=tuple(range(len(operands[0].shape))),
+                            scale=n if step.fold == "mean" else 1)
+    else:
+        slots = tuple(isinstance(v, Leaf) and v.slot for v in operands)
+        plan = lower_expression(single(step.text, ins, slots, outs), ins, outs, device.traits)
+    return bound(plan, ins, outs, device)
+
+
+def op_by_op(block, inputs, device):
+    """The outputs, each step by its own kernel."""
+    values = list(inputs)
+    for step in block.steps:
+        run = one_step(step, tuple(block.value(v) for v in step.operands), device)
+        values.append(run(tuple(values[v] for v in step.operands)))
+    return [to_array(values[v]) for v in block.outputs]
+
+
+def by_plan(plan, block, inputs, device):
+    """The outputs of a plan of the whole block."""
+    out = bound(plan, tuple(map(spec, block.leaves)), tuple(spec(block.value(v)) for v in block.outputs),
+                device)(tuple(inputs))
+    return [to_array(t) for t in (out if isinstance(out, tuple) else (out,))]
+
+
+def same_bits(got, want):
+    if got.dtype.kind == "f":
+        number = {4: np.int32, 2: np.int16}[got.dtype.itemsize]
+        return bool(((got.view(number) == want.view(number)) | (np.isnan(got) & np.isnan(want))).all())
+    return np.array_equal(got, want)
+
+
+def filled(block, device, seed):
+    """Tensors (and Python numbers) for the leaves."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for leaf in block.leaves:
+        if leaf.slot:
+            made.append(round(float(rng.uniform(-2, 2)), 3))
+        elif leaf.dtype == "bool":
+            made.append(from_numpy(rng.random(leaf.shape) < 0.5, device))
+        else:
+            x = np.asarray(rng.standard_normal(leaf.shape) * 10.0 ** rng.integers(-3, 4), leaf.dtype)
+            made.append(from_numpy(x, device))
+    return made
+
+
+def check(block, device, seed=0, lower=lower_interpreted):
+    """False where the block is beyond what `lower` can do."""
+    plan = lower(block, device.traits)
+    if plan is None:
+        return False
+    inputs = filled(block, device, seed)
+    want = op_by_op(block, inputs, device)
+    got = by_plan(plan, block, inputs, device)
+    for v, g, w in zip(block.outputs, got, want):
+        assert g.shape == w.shape and g.dtype == w.dtype
+        assert same_bits(g, w), (block.value(v), g, w)
+    return True
+
+
+# -- random blocks
+FLOATS = [(t, len(o)) for t, o, r in instructions.collect() if set(o) == {"float32"} and r == "float32"]
+MASKS = [(t, 2) for t, o, r in instructions.collect() if r == "bool"]
+WHERE = next(t for t, o, _ in instructions.collect() if o == ("bool", "float32", "float32"))
+
+
+def broadcast(shapes):
+    return np.broadcast_shapes(*shapes)
+
+
+def random_block(seed):
+    """A DAG of up to 20 steps over arrays of one size, rows and columns of it, numbers, masks and sums."""
+    r = random.Random(seed)
+    shape = r.choice([(1,), (5,), (16,), (17,), (1000,), (4096,), (4097,), (70001,), (7, 9), (3, 5, 11), (33, 130)])
+    dtype = "float16" if r.random() < 0.15 else "float32"
+    leaves = [Leaf(shape, dtype), Leaf(shape, dtype), Leaf((), dtype), Leaf((), dtype, True)]
+    if len(shape) > 1 and dtype == "float32":
+        leaves += [Leaf(shape[-1:], dtype), Leaf((shape[0],) + (1,) * (len(shape) - 1), dtype)]
+    if r.random() < 0.3:
+        leaves.append(Leaf(shape, "bool"))
+    values = list(range(len(leaves)))
+    steps: list[Step] = []
+    everything: list = list(leaves)
+
+    def pick(kind):
+        fit = [v for v in values if everything[v].dtype == kind]
+        return r.choice(fit) if fit else None
+
+    def append(text, fold, operands, out, kind):
+        if all(isinstance(everything[v], Leaf) and everything[v].slot for v in operands):
+            return
+        step = Step(text, fold, tuple(operands), tuple(out), kind)
+        steps.append(step)
+        everything.append(step)
+        values.append(len(everything) - 1)
+
+    for _ in range(r.randint(1, 20)):
+        what = r.random()
+        if what < 0.15 and dtype == "float32":
+            v = pick(dtype)
+            if not (isinstance(everything[v], Leaf) and everything[v].slot):
+                append("", r.choice(["sum", "mean"]), (v,), (), dtype)
+            continue
+        if what < 0.25:
+            text, n = r.choice(MASKS)
+            operands, kind = [pick(dtype) for _ in range(n)], "bool"
+        elif what < 0.32 and pick("bool") is not None:
+            text, operands, kind = WHERE, [pick("bool"), pick(dtype), pick(dtype)], dtype
+        else:
+            text, n = r.choice(FLOATS)
+            operands, kind = [pick(dtype) for _ in range(n)], dtype
+        append(text, "", operands, broadcast([everything[v].shape for v in operands]), kind)
+        if r.random() < 0.3 and len(values) > 3:
+            values.pop(r.randrange(len(values)))
+    outputs = tuple(v for v in values if v >= len(leaves)) or ((len(leaves) + len(steps) - 1,) if steps else ())
+    return Block(tuple(leaves), tuple(steps), outputs)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_blocks_interpreted(device, seed):
+    done = sum(check(random_block(100 * seed + k), device, k) for k in range(40))
+    assert done >= 25 or device.traits.schedule != "cpu"
