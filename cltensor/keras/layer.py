@@ -22,6 +22,7 @@ from cltensor.base.shapes import TensorShape, show
 from cltensor.core.tensor import Tensor
 from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
+from cltensor.keras.functional import flow_through, flows_in
 from cltensor.keras.inputs import as_inputs, check_input, shape_of
 from cltensor.ops.creation import zeros
 from cltensor.ops.variable import Variable
@@ -33,7 +34,7 @@ __all__ = ["Layer", "gather_layers", "gather_variables"]
 class _State:
     """What a layer knows besides its user's attributes; no part of the object graph."""
 
-    __slots__ = ("name", "dtype", "input_shape", "output_shape", "losses", "arguments", "activity_regularizer")
+    __slots__ = ("name", "dtype", "input_shape", "output_shape", "losses", "arguments", "activity_regularizer", "call")
 
     def __init__(self, arguments: tuple) -> None:
         self.name: str | None = None
@@ -43,6 +44,7 @@ class _State:
         self.losses: list[Callable] = []
         self.arguments = arguments
         self.activity_regularizer: Any = None
+        self.call: Any = None                       # the latest on a model's inputs to come (functional.py)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -157,6 +159,25 @@ class Layer(Trackable):
         self._state.dtype = None if value is None else as_dtype(value)
 
     @property
+    def output(self) -> Any:
+        """What the layer made when it was called on a model's inputs to come: where to cut a functional model.
+
+        Raises: FailedPreconditionError for a layer that was called on values only.
+        """
+        return self._functional("output").outputs
+
+    @property
+    def input(self) -> Any:
+        """What the layer was called on; see `output`."""
+        return self._functional("input").inputs
+
+    def _functional(self, what: str) -> Any:
+        if self._state.call is None:
+            raise FailedPreconditionError(f"{self.name}.{what}: the layer is not part of a model made of inputs and "
+                                          "outputs")
+        return self._state.call
+
+    @property
     def trainable_variables(self) -> list:
         """Variables an optimizer may change, in attribute order."""
         return self._gather()[0]
@@ -254,6 +275,8 @@ class Layer(Trackable):
         """
         state = self._state
         if type(inputs) is not Tensor:
+            if flows_in(inputs):
+                return flow_through(self, inputs, args, kwargs)
             inputs = as_inputs(inputs, state.dtype or as_dtype(backend.floatx()))
         if not self.built:
             self._build_for(inputs)

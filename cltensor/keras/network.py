@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cltensor.base import nest
 from cltensor.base.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -12,6 +13,7 @@ from cltensor.base.errors import (
     UnimplementedError,
 )
 from cltensor.base.shapes import TensorShape
+from cltensor.keras.functional import Network
 from cltensor.keras.layer import Layer, gather_layers
 from cltensor.keras.training import Trainable
 from cltensor.train.checkpoint import Checkpoint
@@ -27,6 +29,8 @@ class Model(Trainable, Layer):
     takes `training`.
 
     Args:
+        inputs, outputs: what tf.keras.Input gave, and what layers called on it gave; lists of them, or dicts. The
+            model is the way between them, and needs no `call`. A model may be cut out of another by `layer.output`.
         name: of the model.
 
     Example:
@@ -41,18 +45,39 @@ class Model(Trainable, Layer):
         >>> model = Two()
         >>> model(tf.zeros([3, 2])).shape, [tuple(v.shape) for v in model.variables]
         (TensorShape([3, 1]), [(2, 4), (4,), (4, 1), (1,)])
+        >>> x = tf.keras.Input((2,))
+        >>> y = tf.keras.layers.Dense(4)(x)
+        >>> tf.keras.Model(x, tf.keras.layers.concatenate([x, y]))(tf.zeros([3, 2])).shape
+        TensorShape([3, 6])
     """
 
-    def __init__(self, *args: Any, name: str | None = None, **kwargs: Any):
-        if args or "inputs" in kwargs or "outputs" in kwargs:
-            raise UnimplementedError("Model: models made of inputs and outputs are not offered; use Sequential, or "
-                                     "subclass Model and write `call`")
+    _network: Network | None = None
+    _untracked: tuple = ("_network",)
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any):
         super().__init__(name=name, **kwargs)
+        if (inputs is None) != (outputs is None):
+            raise InvalidArgumentError("Model: inputs and outputs go together; give both or neither")
+        if inputs is not None:
+            self._network = Network(self.name, inputs, outputs)
+            for layer in self._network.layers[len(self._network.begins):]:      # inputs hold nothing
+                self._track(layer.name, layer)
+            self.built = True
 
     @property
     def layers(self) -> list:
-        """The layers the model holds itself, each once, in attribute order."""
-        return gather_layers(self)
+        """The layers the model holds itself, each once: in attribute order, or in that of their calls."""
+        return gather_layers(self) if self._network is None else self._network.layers
+
+    @property
+    def inputs(self) -> list:
+        """The inputs of a model made of inputs and outputs; else empty."""
+        return [] if self._network is None else self._network.begins
+
+    @property
+    def outputs(self) -> list:
+        """The outputs of a model made of inputs and outputs; else empty."""
+        return [] if self._network is None else nest.flatten(self._network.outputs)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name, or at an index of `layers`.
@@ -73,8 +98,10 @@ class Model(Trainable, Layer):
         raise NotFoundError(f"{self.name}.get_layer: there is no layer {name!r}; there are "
                             + ", ".join(layer.name for layer in layers))
 
-    def call(self, inputs: Any) -> Any:
-        """Compute the output; subclasses define it."""
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Compute the output; subclasses define it, unless they are made of inputs and outputs."""
+        if self._network is not None:
+            return self._network.run(inputs, training)
         raise UnimplementedError(f"{type(self).__name__}.call: a subclass of Model must define it")
 
     # -- text

@@ -9,7 +9,7 @@ from cltensor.keras.layers.conv import (
     Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D,
 )
 from cltensor.keras.layers.core import (
-    Activation, ActivityRegularization, Dense, Dropout, Embedding, InputLayer, Lambda,
+    Activation, ActivityRegularization, Dense, Dropout, Embedding, Input, InputLayer, Lambda,
 )
 from cltensor.keras.layers.merge import (
     Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract, add, average, concatenate,
@@ -35,7 +35,7 @@ __all__ = [
     "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D",
     "Conv2D", "Conv2DTranspose", "Cropping2D", "CuDNNGRU", "CuDNNLSTM", "Dense", "DepthwiseConv2D",
     "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "InputLayer", "InputSpec",
+    "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Input", "InputLayer", "InputSpec",
     "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool2D",
     "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "RNN",
     "ReLU", "RepeatVector", "Reshape", "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax",

@@ -1,4 +1,4 @@
-"""The basic layers: Dense, Activation, Dropout, Embedding, Lambda, InputLayer."""
+"""The basic layers: Dense, Activation, Dropout, Embedding, Lambda, InputLayer, and Input."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from cltensor import initializers
-from cltensor.base.dtypes import as_dtype
-from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.base.dtypes import as_dtype, float32
+from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.base.shapes import TensorShape
 from cltensor.core.tensor import Tensor
 from cltensor.keras import activations, backend, constraints, regularizers
+from cltensor.keras.functional import begin
 from cltensor.keras.inputs import InputSpec, single
 from cltensor.keras.layer import Layer
 from cltensor.ops.array import reshape
@@ -19,7 +20,7 @@ from cltensor.ops.linalg import matmul
 from cltensor.ops.math import cast
 from cltensor.ops.nn import bias_add, embedding_lookup
 
-__all__ = ["Dense", "Activation", "Dropout", "InputLayer", "Embedding", "Lambda", "ActivityRegularization"]
+__all__ = ["Dense", "Activation", "Dropout", "Input", "InputLayer", "Embedding", "Lambda", "ActivityRegularization"]
 
 
 class Dense(Layer):
@@ -180,6 +181,34 @@ class InputLayer(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> TensorShape:
         return TensorShape(input_shape)
+
+
+def Input(shape: Any = None, batch_size: int | None = None, name: str | None = None, dtype: Any = float32,
+          sparse: bool = False, tensor: Any = None, batch_shape: Any = None) -> Any:
+    """Where a model made of inputs and outputs begins: a tensor to come, which layers can be called on.
+
+    Args:
+        shape: without the batch; sizes may be None. Or batch_shape, with it.
+        dtype: of the values.
+
+    Returns: what layers take and `tf.keras.Model(inputs, outputs)` closes; it has a shape and no value.
+    Raises: InvalidArgumentError without a shape, UnimplementedError for sparse or given tensors.
+
+    Example:
+        >>> import cltensor as tf
+        >>> x = tf.keras.Input((8,))
+        >>> tf.keras.layers.Dense(3)(x).shape
+        TensorShape([None, 3])
+    """
+    if sparse or tensor is not None:
+        raise UnimplementedError("Input: sparse inputs and inputs that wrap a tensor are not offered")
+    if shape is None and batch_shape is None:
+        raise InvalidArgumentError("Input: give the shape without the batch, or batch_shape")
+    dims = (shape,) if isinstance(shape, int) else shape
+    full = tuple(batch_shape) if batch_shape is not None else (batch_size, *TensorShape(dims).as_list())
+    layer = InputLayer(batch_input_shape=full, dtype=dtype, name=name)
+    layer.built = True
+    return begin(layer, full, dtype)
 
 
 class Embedding(Layer):
