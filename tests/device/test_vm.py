@@ -14,7 +14,7 @@ from cltensor.core.spec import Spec
 from cltensor.core.tensor import from_numpy, to_array
 from cltensor.interpret import instructions
 from cltensor.interpret.runner import bind_plan
-from cltensor.kernels.block import Block, Leaf, Step, rounds
+from cltensor.kernels.block import Block, Leaf, Step
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.kernels.reduction import lower_reduce
 from cltensor.kernels.vm import lower_interpreted
