@@ -144,7 +144,8 @@ class Section:
         else:
             if v.dtype != "float32":
                 raise Beyond
-            self.body += [(_control("walk"), d, self.run.buffer(self.run.whole.places[value])), *walk_of(v.shape, shape)]
+            place = self.run.buffer(self.run.whole.places[value])
+            self.body += [(_control("walk"), d, place), *walk_of(v.shape, shape)]
         return d
 
     def done(self, value: int) -> None:
