@@ -31,7 +31,7 @@ def lower_interpreted(block: Block, target: Any) -> Plan | None:
     operand broadcasts along more than one run of axes, something is empty, or a section takes too many registers or
     arguments. It does not under the gpu schedule.
     """
-    known = (*block.leaves, *block.steps)
+    known: tuple = (*block.leaves, *block.steps)
     if target.schedule != "cpu" or not block.outputs or not all(size(v) for v in known):
         return None
     try:
