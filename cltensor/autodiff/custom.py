@@ -111,8 +111,9 @@ def custom_gradient(f: Callable) -> Callable:
             raise DTypeError(f"custom_gradient: {name} reads {len(found)} variables ({found[0][0].name}, ...), so its "
                              "grad_fn must take `variables=` and return (input gradients, variable gradients)")
         flat = [convert(r, op=name) for r in nest.flatten(result)]
-        # while ops are recorded, a fresh symbol without a gradient of its own
-        outs = [stop_gradient(t) if t.sig.device is None else Tensor(t.sig, t.buffer, t.host) for t in flat]
+        # while ops are recorded or wait, a fresh result without a gradient of its own
+        outs = [stop_gradient(t) if t.sig.device is None or t.pending is not None else
+                Tensor(t.sig, t.buffer, t.host) for t in flat]
         record = CustomRecord(name, tensors, outs, grad_fn, found)
         for recorder in state.recorders:
             recorder.record_custom(record)

@@ -18,6 +18,7 @@ from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
+from cltensor.interpret import defer
 from cltensor.ops.variable import Variable
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
@@ -103,6 +104,7 @@ class GradientTape:
     def __enter__(self) -> GradientTape:
         if self._active:
             raise ValueError("GradientTape: the tape is already recording")
+        defer.flush()               # every step of a training loop begins here: so blocks are cut alike
         self._active = True
         state.recorders.append(self)
         return self
@@ -190,6 +192,8 @@ class GradientTape:
                 used["_records"], used["_tracked"] = [], set()
             if here:
                 self.__enter__()
+        if self._persistent:        # its records go on holding the values
+            defer.flush()
         return nest.pack_sequence_as(sources, out)
 
     def _uids_of(self, source: Any) -> list:

@@ -1,12 +1,13 @@
 """The gate: every op, eager or recorded, goes through `execute`.
 
     execute(op, inputs, attrs)
+        pending    where ops may wait and run together: append to the thread's pending block
         eager      one dict look-up: (attrs, device scope, sigs) -> bound plan; run it
         else       the current interpreter's own execute (a graph appends a node)
         then       tell the recorders (tapes, profiler, NaN check): one list test when there are none
 
-Lower floors know nothing of the higher: the eager interpreter installs its `bind` here, a tape or a
-graph pushes itself on the thread's state.
+Lower floors know nothing of the higher: the eager interpreter installs its `bind` here, deferred execution
+its `append`, a tape or a graph pushes itself on the thread's state.
 """
 
 from __future__ import annotations
@@ -23,17 +24,73 @@ from cltensor.core.late import Late, LateInt
 from cltensor.core.op import OpDef
 from cltensor.runtime import device as devices
 
-__all__ = ["execute", "state", "current_device", "device_scope", "eagerly", "SLOTS", "describe"]
+__all__ = ["execute", "state", "Here", "current_device", "device_scope", "eagerly", "SLOTS", "describe"]
 
 
-class _State(threading.local):
-    """Of one thread: the interpreter (None: eager), the device scope, the recorders."""
+class Here:
+    """What the gate looks at in one thread, gathered in one object, as reading a thread-local is dear.
+
+    `pending` is the block that ops are appended to now (see interpret/defer.py), None while there is none. It
+    belongs to a device and to eager execution: who changes the interpreter or the device puts it away, and the
+    next op finds the right one again. `immediate` counts the ops to run at once before that is tried.
+    """
+
+    __slots__ = ("interpreter", "device", "substitute", "recorders", "pending", "immediate", "blocks", "__weakref__")
 
     def __init__(self) -> None:
         self.interpreter: Any = None
         self.device: Any = None
         self.substitute: dict | None = None     # values that stand for symbols of a graph while it runs
         self.recorders: list = list(_always)
+        self.pending: Any = None
+        self.immediate = 0
+        self.blocks: dict = {}                  # device -> its pending block
+
+    def __del__(self) -> None:
+        for block in self.blocks.values():      # the thread has ended
+            block.leave()
+
+
+class _State(threading.local):
+    """Of one thread: the interpreter (None: eager), the device scope, the recorders."""
+
+    def __init__(self) -> None:
+        self.here = Here()
+
+    @property
+    def interpreter(self) -> Any:
+        return self.here.interpreter
+
+    @interpreter.setter
+    def interpreter(self, interpreter: Any) -> None:
+        here = self.here
+        here.interpreter, here.pending = interpreter, None
+
+    @property
+    def device(self) -> Any:
+        return self.here.device
+
+    @device.setter
+    def device(self, device: Any) -> None:
+        here = self.here
+        if here.device is not device:
+            here.device, here.pending = device, None
+
+    @property
+    def recorders(self) -> list:
+        return self.here.recorders
+
+    @recorders.setter
+    def recorders(self, recorders: list) -> None:
+        self.here.recorders = recorders
+
+    @property
+    def substitute(self) -> dict | None:
+        return self.here.substitute
+
+    @substitute.setter
+    def substitute(self, values: dict | None) -> None:
+        self.here.substitute = values
 
 
 _always: list = []
@@ -66,6 +123,7 @@ _readers: set = set()          # classes with a cheap as_tensor(): variables
 _Tensor: Any = None
 _convert: Callable
 _bind: Callable
+_append: Callable[[Here, OpDef, tuple, tuple], Any]
 MEMO_LIMIT = 4096
 
 
@@ -86,15 +144,28 @@ def install_eager(bind: Callable) -> None:
     _bind = bind
 
 
+def install_deferred(append: Callable[[Here, OpDef, tuple, tuple], Any]) -> None:
+    """interpret/defer.py tells the gate how an op is put off; `append` gives None where it cannot be."""
+    global _append
+    _append = append
+
+
 def execute(op: OpDef, inputs: tuple, attrs: tuple = ()) -> Any:
     """Run (or record) one op on tensors and values convertible to tensors.
 
     Returns: a Tensor, or a tuple of them for an op with several results.
     Raises: what the op's `infer` raises; nothing has run then.
     """
-    here = state
+    here = state.here
     if here.interpreter is not None:
         return here.interpreter.execute(op, inputs, attrs)
+    if op.defers:
+        if here.immediate:
+            here.immediate -= 1
+        else:
+            out = _append(here, op, inputs, attrs)
+            if out is not None:
+                return out
     key: list = [attrs, here.device]
     slots = op.slots
     for x in inputs:
@@ -128,6 +199,19 @@ def _miss(op: OpDef, key: tuple, inputs: tuple, attrs: tuple) -> tuple:
         op.memo.clear()
     op.memo[key] = bound
     return inputs, bound
+
+
+def bound(op: OpDef, inputs: tuple, attrs: tuple, make: bool = True) -> Any:
+    """What `execute` runs for these tensors and Python scalars outside any device scope.
+
+    With `make` False it is None where that is not bound yet.
+    """
+    key = (attrs, None, *[x.sig if type(x) is _Tensor else SLOTS[type(x)] for x in inputs])
+    found = op.memo.get(key)
+    if found is None and make:
+        with device_scope(None):
+            _, found = _miss(op, key, inputs, attrs)
+    return found
 
 
 _ran: list = []

@@ -73,16 +73,18 @@ class OpDef:
             function of the result's dtype.
         pure: False when two equal calls may differ (random) or have effects: never merged or folded.
         may_fail: the kernel may set the device error word; `fails` is its sentence.
+        steps: `steps(ins, outs, **attrs)` writes a kernel or view row as steps of a block of pending ops, None
+            where it cannot be for these specs; expression rows need none. See interpret/trie.py.
     """
 
     __slots__ = ("name", "args", "infer", "expr", "lower", "view", "run", "types", "vjps", "slots",
-                 "identity", "pure", "may_fail", "fails", "doc", "memo", "variadic", "outputs")
+                 "identity", "pure", "may_fail", "fails", "doc", "memo", "variadic", "outputs", "steps", "defers")
 
     def __init__(self, name: str, args: tuple, infer: Callable, *, expr: Any = None,
                  lower: Callable | None = None, view: bool = False, run: Callable | None = None,
                  types: str = "", vjps: tuple | Callable | None = (), slots: Any = False, identity: Any = None,
                  pure: bool = True, may_fail: bool = False, fails: str = "", outputs: int = 1,
-                 doc: str = ""):
+                 steps: Callable | None = None, doc: str = ""):
         if sum(x is not None and x is not False for x in (expr, lower, view, run)) != 1:
             raise ValueError(f"op {name}: exactly one of expr, lower, view, run makes a row")
         if name in _REGISTRY:
@@ -95,6 +97,8 @@ class OpDef:
         self.vjps = tuple(None if r is None else Vjp(r) for r in rules)
         self.slots, self.identity, self.pure = slots, identity, pure
         self.may_fail, self.fails, self.doc, self.outputs = may_fail, fails, doc, outputs
+        self.steps = steps
+        self.defers = outputs == 1 and pure and (expr is not None or steps is not None)
         self.memo: dict = {}
         _REGISTRY[name] = self
 

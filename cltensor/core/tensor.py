@@ -2,7 +2,8 @@
 
 A tensor is a Sig (interned shape, dtype and device) and a buffer. Small tensors made from Python values
 also keep a host copy: their value is visible to shape inference without a sync, and their buffer is
-uploaded only when a kernel asks. `Tensor.buffer` is the one place that reads the buffer.
+uploaded only when a kernel asks. The result of a deferred op has no buffer yet: it waits in a pending block
+(interpret/defer.py). `Tensor.buffer` is the one place that reads the buffer, and computes what is pending.
 
 Operators and methods that are ops (`+`, `[]`, `.gpu()`) are installed by ops/operators.py.
 """
@@ -22,10 +23,10 @@ from cltensor.core import dispatch
 from cltensor.core.spec import Sig, Spec, sig_of
 
 __all__ = ["Tensor", "convert", "constant", "from_numpy", "static_value", "host_value", "to_array",
-           "HOST_BYTES"]
+           "HOST_BYTES", "next_uid"]
 
 HOST_BYTES = 4096            # tensors made from Python values keep a host copy up to this size
-_uid = itertools.count(1).__next__
+next_uid = itertools.count(1).__next__
 
 
 class Tensor:
@@ -43,11 +44,17 @@ class Tensor:
          [3 4]], shape=(2, 2), dtype=int32)
     """
 
-    __slots__ = ("sig", "_block", "_host", "uid", "__weakref__")
+    # `pending` is the block it waits in (None: it has its value), `state` its place there
+    __slots__ = ("sig", "_buffer", "_host", "uid", "pending", "state", "__weakref__")
     __array_priority__ = 100
 
-    def __init__(self, sig: Sig, block: Any = None, host: np.ndarray | None = None):
-        self.sig, self._block, self._host, self.uid = sig, block, host, _uid()
+    def __init__(self, sig: Sig, buffer: Any = None, host: np.ndarray | None = None):
+        self.sig, self._buffer, self._host, self.uid, self.pending = sig, buffer, host, next_uid(), None
+
+    def settle(self, buffer: Any) -> None:
+        """Its pending block has computed it."""
+        self._buffer = buffer
+        self.pending = None
 
     # -- what it is
     @property
@@ -93,14 +100,20 @@ class Tensor:
     # -- where its value is
     @property
     def buffer(self) -> Any:
-        """The device block, uploading a host-resident value first."""
-        block = self._block
-        if block is None and self._host is not None and self._host.size:
+        """The device block, computing a pending value and uploading a host-resident one first."""
+        buffer = self._buffer
+        if buffer is not None:
+            return buffer
+        if self._host is None:
+            pending = self.pending          # read once: another thread may be computing it
+            if pending is not None:
+                pending.resolve(self)
+        elif self._host.size:
             device = self.sig.device
-            block = device.memory.allocate(self._host.nbytes)
-            device.queue.write(block, self._host)
-            self._block = block
-        return block
+            buffer = device.memory.allocate(self._host.nbytes)
+            device.queue.write(buffer, self._host)
+            self._buffer = buffer
+        return self._buffer
 
     @property
     def host(self) -> np.ndarray | None:
@@ -121,7 +134,7 @@ class Tensor:
         return value.copy() if value is self._host else value
 
     def __copy__(self) -> Tensor:
-        return Tensor(self.sig, self._block, self._host)
+        return Tensor(self.sig, self.buffer if self._host is None else self._buffer, self._host)
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         return from_numpy(to_array(self), device=self.sig.device)

@@ -21,7 +21,7 @@ from cltensor.interpret.runner import Run, bind_plan
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.runtime import device as devices
 
-__all__ = ["bind", "bind_specs", "bind_host", "moving", "input_specs", "infer_specs", "copy_to", "lower",
+__all__ = ["bind", "bind_specs", "bind_host", "moving", "input_specs", "infer_specs", "copy_to", "lower", "place",
            "expression_text"]
 
 
@@ -78,7 +78,7 @@ def lower(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, target
 
 def bind(op: OpDef, inputs: tuple, attrs: tuple) -> Run:
     """What runs this op on inputs of these specs. Raises what `infer` raises; nothing has run then."""
-    device = _place(inputs)
+    device = place(inputs)
     if op.run is not None:
         return bind_host(op, device, attrs)
     ins = input_specs(op, inputs)
@@ -105,7 +105,7 @@ def bind_specs(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, d
     return bind_plan(op, lower(op, ins, slots, outs, attrs, device.traits), device, ins, outs)
 
 
-def _place(inputs: tuple) -> Any:
+def place(inputs: tuple) -> Any:
     scope = dispatch.state.device
     if scope is not None:
         return scope

@@ -64,7 +64,12 @@ def _like(g: Any, s0: Spec) -> Any:
     return reshape(g, s0.shape)
 
 
-RESHAPE = OpDef("reshape", ("tensor",), _reshape_infer, view=True, vjps=(_like,))
+def _same_elements(ins: tuple, outs: tuple, **attrs: Any) -> tuple | None:
+    """As steps of a pending block: none, where it makes no difference to broadcasting which shape it has."""
+    return () if ins[0].shape == outs[0].shape or ins[0].size == 1 else None
+
+
+RESHAPE = OpDef("reshape", ("tensor",), _reshape_infer, view=True, vjps=(_like,), steps=_same_elements)
 
 
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Any:
@@ -90,7 +95,7 @@ def _expand_infer(x: Spec, axis: int) -> Spec:
     return Spec(dims[:at] + (1,) + dims[at:], x.dtype)
 
 
-EXPAND_DIMS = OpDef("expand_dims", ("input",), _expand_infer, view=True, vjps=(_like,))
+EXPAND_DIMS = OpDef("expand_dims", ("input",), _expand_infer, view=True, vjps=(_like,), steps=_same_elements)
 
 
 def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Any:
@@ -121,7 +126,7 @@ def _squeeze_infer(x: Spec, axis: tuple | None) -> Spec:
     return Spec(tuple(d for i, d in enumerate(dims) if i not in axes), x.dtype)
 
 
-SQUEEZE = OpDef("squeeze", ("input",), _squeeze_infer, view=True, vjps=(_like,))
+SQUEEZE = OpDef("squeeze", ("input",), _squeeze_infer, view=True, vjps=(_like,), steps=_same_elements)
 
 
 def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Any:
@@ -139,8 +144,8 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
     return execute(SQUEEZE, (input,), (("axis", chosen),))
 
 
-IDENTITY = OpDef("identity", ("input",), lambda x: x, view=True, vjps=(lambda g: g,))
-STOP_GRADIENT = OpDef("stop_gradient", ("input",), lambda x: x, view=True, vjps=(None,))
+IDENTITY = OpDef("identity", ("input",), lambda x: x, view=True, vjps=(lambda g: g,), steps=_same_elements)
+STOP_GRADIENT = OpDef("stop_gradient", ("input",), lambda x: x, view=True, vjps=(None,), steps=_same_elements)
 
 
 def identity(input: Any, name: str | None = None) -> Any:
@@ -264,7 +269,8 @@ def _broadcast_lower(ins: tuple, outs: tuple, target: Any, shape: tuple) -> Plan
 
 
 # The engine sums every gradient back to the input's shape, which is all that broadcasting needs.
-BROADCAST_TO = OpDef("broadcast_to", ("input",), _broadcast_infer, lower=_broadcast_lower, vjps=(lambda g: g,))
+BROADCAST_TO = OpDef("broadcast_to", ("input",), _broadcast_infer, lower=_broadcast_lower, vjps=(lambda g: g,),
+                     steps=lambda ins, outs, shape: (("x0", "", (0,), outs[0]),))
 
 
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Any:

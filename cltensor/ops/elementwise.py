@@ -14,9 +14,9 @@ from typing import Any
 from cltensor.base import shapes
 from cltensor.base.dtypes import DType
 from cltensor.base.errors import DTypeError
-from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
+from cltensor.interpret.defer import binary, unary
 
 __all__ = ["elementwise", "FLOAT", "NUMBER", "ANY", "INTEGER", "BOOL"]
 
@@ -59,11 +59,9 @@ def elementwise(name: str, expr: Any, *vjps: Callable | None, args: tuple | None
                doc=doc)
 
     if len(names) == 1:
-        def public(x: Any, name: str | None = None) -> Any:
-            return execute(op, (x,))
+        public = unary(op)
     elif len(names) == 2:
-        def public(x: Any, y: Any, name: str | None = None) -> Any:
-            return execute(op, (x, y))
+        public = binary(op)
     else:
         raise ValueError(f"elementwise {name}: write the public function by hand for {len(names)} inputs")
     public.__name__ = public.__qualname__ = name.split("/")[-1]

@@ -203,7 +203,8 @@ class Variable(Leaf):
         if state.interpreter is not None:
             return self._put_later(t, what)
         if t.sig is mine and not self._host and t.spec.size:
-            self._value = Tensor(mine, t.buffer, t.host)       # the usual case: same spec, same device
+            # the usual case: same spec, same device
+            self._value = Tensor(mine, t.buffer, t.host) if t.pending is None else stop_gradient(t)
             return self
         self.check_fits(t, what)
         self._value = self._relabel(t, mine.device)

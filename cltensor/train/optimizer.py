@@ -19,6 +19,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert, host_value
 from cltensor.core.trackable import Trackable
 from cltensor.graph.graph import Graph
+from cltensor.interpret import defer
 from cltensor.ops.array import reshape
 from cltensor.ops.creation import full_like, ones
 from cltensor.ops.gather import unsorted_segment_sum
@@ -206,6 +207,7 @@ class Optimizer(Trackable):
                 state.interpreter.effect(self._finish)
             if global_step is not None:
                 global_step.assign_add(1)
+        defer.flush()
         return None if graph is None else graph.operation(first, name or self._name)
 
     def _pair(self, pair: Any) -> tuple:

@@ -99,9 +99,9 @@ def test_pyopencl_stays_in_runtime_and_kernels():
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_tensors_block_has_one_reader():
+def test_a_tensors_buffer_has_one_reader():
     wrong = [where(file, node) for file in FILES for node, _ in nodes(tree(file))
-             if isinstance(node, ast.Attribute) and node.attr == "_block"
+             if isinstance(node, ast.Attribute) and node.attr == "_buffer" and isinstance(node.ctx, ast.Load)
              and name_of(file) != "cltensor.core.tensor"]
     assert not wrong, "go through the accessor:\n" + "\n".join(wrong)
 

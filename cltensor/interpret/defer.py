@@ -1,0 +1,397 @@
+"""Deferred eager execution: ops wait in a block, and run together when a value is asked for.
+
+    y = x * 0.5 + b         two steps along the trie (trie.py), two tensors without a buffer
+    print(y)                reads y.buffer: the block runs, in one launch if it can (tiers.py); x * 0.5 is not
+                            written, as nobody holds it
+
+`append` stands in the gate before the immediate path; `unary` and `binary` are short cuts through the same gate
+for the public functions that take one or two arguments. Shapes, dtypes and users' errors come at the call: all is
+looked up first, and the block is changed last. A block runs (`flush`) when it is full, when a value of it is read,
+when a tape begins (so that the steps of a loop are cut alike) and after an optimizer's update.
+
+A block belongs to one thread and device, and no other thread touches it: one that reads a pending tensor computes
+that value for itself, from the same path and inputs, which only grow. So there is no lock.
+
+What is still held at a flush is found by counting references; without CPython's counts everything is computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any
+
+from cltensor.base import config
+from cltensor.base.dtypes import bool_, float16, float32
+from cltensor.core import dispatch
+from cltensor.core.dispatch import SLOTS, Here, execute, state
+from cltensor.core.late import Late
+from cltensor.core.op import OpDef
+from cltensor.core.spec import sig_of
+from cltensor.core.tensor import Tensor, next_uid
+from cltensor.interpret.eager import infer_specs, input_specs, place
+from cltensor.interpret.tiers import Way, alone
+from cltensor.interpret.trie import HEAVY, HELD, LEAVES, NUMBER, REFUSED, State, key_of, root_of
+from cltensor.runtime import device as devices
+
+__all__ = ["Pending", "flush", "unary", "binary", "active", "using"]
+
+NEVER = 1 << 62                 # ops to run at once: all
+WINDOW, REST = 64, 1024         # flushes looked at; ops that run at once when most of them gained nothing
+DTYPES = (float32, float16, bool_)
+_NUMBERS = frozenset(kind for kind, sig in SLOTS.items() if sig.slot != "bool" and not issubclass(kind, Late))
+_codes: dict[tuple, int] = {}   # (op, attributes) -> what edges call it; 0: it never waits
+_next_code = itertools.count(1).__next__
+_new = Tensor.__new__
+
+
+class Pending:
+    """The ops of one thread that wait on one device, as a place in the trie and the inputs of the path to it.
+
+    `inputs` are leaf tensors and Python numbers in the order of the path, `slots` the numbers of the leaves,
+    `tensors` the results, one per op. All three are emptied at the end: dead tensors still point here, and a cycle
+    would keep every buffer until the garbage collector comes.
+    """
+
+    __slots__ = ("device", "state", "inputs", "slots", "tensors", "owner", "history", "__weakref__")
+
+    def __init__(self, device: Any, history: list | None = None):
+        self.device, self.state, self.owner = device, root_of(device), get_ident()
+        self.inputs: list = []
+        self.slots: dict[Tensor, int] = {}
+        self.tensors: list[Tensor] = []
+        self.history = [0, 0] if history is None else history       # flushes, those without gain
+
+    def resolve(self, t: Tensor) -> None:
+        """Give a tensor that waits here its buffer."""
+        if self.owner == get_ident():
+            self.flush()
+        if t.pending is self:
+            self._compute(t)
+
+    def leave(self) -> None:
+        """The thread has ended; what is still wanted will be computed by those who read it."""
+        self.owner = 0
+        self.tensors.clear()
+
+    def flush(self) -> None:
+        """Run the block; a fresh one takes its place."""
+        tensors, inputs, at = self.tensors, self.inputs, self.state
+        self._renew()
+        if not tensors:
+            return
+        self.history[0] += 1
+        live = _live(tensors)
+        try:
+            if len(tensors) == 1:
+                self.history[1] += 1
+                if live[0]:
+                    tensors[0].settle(alone(at, inputs).buffer)
+            else:
+                way = at.plans.get(live)
+                if way is None:
+                    way = at.plans.setdefault(live, Way(at, live))
+                    self.history[1] += 1
+                for i, value in zip(way.held, way.run(inputs)):
+                    tensors[i].settle(value.buffer)
+        except BaseException as error:
+            failed = Failed(error)
+            for t, wanted in zip(tensors, live):
+                if wanted:
+                    t.pending = failed
+            raise
+        finally:
+            self.tensors.clear()
+            inputs.clear()
+            self.slots.clear()
+
+    def _renew(self) -> None:
+        here, history = state.here, self.history
+        if here.blocks.get(self.device) is not self:
+            return
+        fresh = here.blocks[self.device] = Pending(self.device, history)
+        if here.pending is self:
+            here.pending = fresh
+        if history[0] >= WINDOW:
+            if history[1] > WINDOW // 2:
+                here.immediate, here.pending = REST, None
+            history[:] = 0, 0
+
+    def _compute(self, t: Tensor) -> None:
+        """The value of one tensor, for a thread that is not the owner. Nothing of the block is changed."""
+        at = t.state
+        inputs = self.inputs[:at.inputs]
+        if len(inputs) < at.inputs:         # run by its owner since
+            return
+        live = (False,) * (at.ops - 1) + (True,)
+        way = at.plans.get(live) or at.plans.setdefault(live, Way(at, live))
+        t.settle(way.run(inputs)[0].buffer)
+
+    def full(self, why: int) -> None:
+        """A limit is reached: run, unless it is the bytes of leaves and they are held elsewhere too."""
+        if why == HEAVY and sum(x.sig.spec.nbytes for x in self.inputs
+                                if type(x) is Tensor and sys.getrefcount(x) <= 4) <= HELD:
+            return
+        self.flush()
+
+
+class Failed:
+    """Stands for the block of tensors that could not be computed: reading one raises what went wrong."""
+
+    def __init__(self, error: BaseException):
+        self.error = error
+
+    def resolve(self, t: Tensor) -> None:
+        raise self.error.with_traceback(None)
+
+
+def _counter() -> Callable[[list], tuple]:
+    """Which tensors of a list are held by something else: by their number of references."""
+    if platform.python_implementation() != "CPython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return lambda tensors: (True,) * len(tensors)
+    counts = sys.getrefcount
+    only = next(map(counts, [object()])).__lt__
+    return lambda tensors: tuple(map(only, map(counts, tensors)))
+
+
+_live = _counter()
+
+
+# -- the gate's way in
+def _open(here: Here, inputs: tuple) -> Pending | None:
+    """The thread's block on the device of these inputs; None where ops run at once."""
+    if not _enabled():
+        here.immediate = NEVER
+        return None
+    device = place(inputs)
+    block = here.blocks.get(device)
+    if block is None:
+        block = here.blocks[device] = Pending(device)
+    here.pending = block
+    return block
+
+
+def _enabled() -> bool:
+    mode = config.get("DEFER")
+    if mode == "auto":
+        return devices.default().traits.schedule == "cpu" and not config.get("SYNC")
+    return bool(mode != "0")
+
+
+def _code(op: OpDef, attrs: tuple) -> int:
+    found = _codes.get((op, attrs))
+    return _codes.setdefault((op, attrs), _next_code() << 20) if found is None else found
+
+
+def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
+    """Put an op off: its result, pending; None where it cannot wait, and then nothing has changed.
+
+    Raises: what `infer` raises; nothing has changed then either.
+    """
+    block = here.pending
+    if block is None:
+        block = _open(here, inputs)
+        if block is None:
+            return None
+    if not (code := _code(op, attrs)):
+        return None
+    at, slots = block.state, block.slots
+    operands: list = []
+    numbers: list = []
+    leaves: dict[Tensor, int] = {}
+    for x in inputs:
+        kind = type(x)
+        if kind is Tensor:
+            if x.pending is block:
+                operands.append(x.state.slot)
+                continue
+            slot = slots.get(x)
+            if slot is None:
+                slot = leaves.get(x)
+            if slot is None:
+                spec = x.sig.spec
+                if op.view or spec.dtype not in DTYPES or not spec.size:
+                    return None
+                if x.sig.device is not block.device:
+                    return _elsewhere(here, block, op, inputs, attrs)
+                at = at.leaf(x.sig)
+                slot = leaves[x] = at.slot
+            operands.append(slot)
+        elif op.slots is True and kind in _NUMBERS:
+            numbers.append(float(x))
+            operands.append(None)
+        else:
+            return None
+    if numbers and not _typed(op, operands):
+        return None
+    if leaves and block.state.leaves + len(leaves) > LEAVES and block.tensors:
+        block.flush()
+        return append(here, op, inputs, attrs)
+    edge = (code, *operands) if op.variadic else key_of(code, operands)
+    after = at.next.get(edge)
+    if after is None:
+        after = _infer(at, edge, block, op, inputs, attrs, operands)
+    if after is REFUSED:
+        return None
+    for x in leaves:
+        if x.pending is not None:           # of another thread, or of this one on another device
+            x.buffer                        # noqa: B018
+    if state.here.pending is not block:     # computing it opened another
+        return append(here, op, inputs, attrs)
+    block.inputs += leaves
+    block.inputs += numbers
+    slots.update(leaves)
+    return _appended(here, block, after, op, attrs, inputs)
+
+
+def _typed(op: OpDef, operands: list) -> bool:
+    """True if beside every number stands a tensor whose dtype it takes."""
+    names = dispatch.letters(op, len(operands))
+    return {n for n, o in zip(names, operands) if o is None} <= {n for n, o in zip(names, operands) if o is not None}
+
+
+def _appended(here: Here, block: Pending, after: State, op: OpDef, attrs: tuple, inputs: tuple) -> Tensor:
+    block.state = after
+    t = Tensor(after.sig)
+    t.pending, t.state = block, after
+    block.tensors.append(t)
+    for r in here.recorders:
+        r.record(op, attrs, inputs, t)
+    if after.stop:
+        block.full(after.stop)
+    return t
+
+
+def _elsewhere(here: Here, block: Pending, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
+    """On another device than the current block: in the block there, if all inputs are."""
+    device = place(inputs)
+    if device is block.device or any(type(x) is Tensor and x.sig.device is not device for x in inputs):
+        return None
+    here.pending = None
+    return append(here, op, inputs, attrs)
+
+
+def _infer(at: State, edge: Any, block: Pending, op: OpDef, inputs: tuple, attrs: tuple, operands: list) -> State:
+    """A step never taken before: its result's spec, or the finding that this op does not wait."""
+    spec, = infer_specs(op, input_specs(op, inputs), attrs)
+    if spec.dtype not in DTYPES or not spec.size:
+        _codes[op, attrs] = 0
+        return REFUSED
+    if op.steps is not None and op.steps(tuple(x.sig.spec for x in inputs), (spec,), **dict(attrs)) is None:
+        at.refuse(edge)
+        return REFUSED
+    return at.step(edge, sig_of(spec, block.device), op, attrs, tuple(operands))
+
+
+def flush() -> None:
+    """Run what this thread has pending, on all devices."""
+    for block in list(state.here.blocks.values()):
+        block.flush()
+
+
+def active() -> bool:
+    """True where an expression row would wait now."""
+    here = state.here
+    return here.pending is not None or (not here.immediate and here.interpreter is None and _enabled())
+
+
+@contextmanager
+def using(mode: str) -> Iterator[None]:
+    """Inside, this thread defers as CLTENSOR_DEFER=mode says. For tests and benchmarks."""
+    with config.override(defer=mode):
+        _restart()
+        try:
+            yield
+        finally:
+            flush()
+    _restart()
+
+
+def _restart() -> None:
+    """Decide anew whether to defer, with no memory of what was gained."""
+    flush()
+    here = state.here
+    here.pending, here.immediate, here.blocks = None, 0, {}
+
+
+# -- short cuts through the gate
+def unary(op: OpDef) -> Callable:
+    """The public function of an expression row of one input."""
+    code = _code(op, ())
+
+    def public(x: Any, name: str | None = None) -> Any:
+        here = state.here
+        block = here.pending
+        if block is None or type(x) is not Tensor:
+            return execute(op, (x,))
+        try:
+            after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10)]
+        except KeyError:                # a new leaf or structure
+            return execute(op, (x,))
+        block.state = after
+        t = _new(Tensor)
+        t.sig, t.state, t.pending = after.sig, after, block
+        t._buffer = t._host = None
+        t.uid = next_uid()
+        block.tensors.append(t)
+        if here.recorders:
+            for r in here.recorders:
+                r.record(op, (), (x,), t)
+        if after.stop:
+            block.full(after.stop)
+        return t
+    return public
+
+
+def binary(op: OpDef) -> Callable:
+    """The public function of an expression row of two inputs."""
+    code = _code(op, ())
+    left = code + (NUMBER << 10)
+
+    def public(x: Any, y: Any, name: str | None = None) -> Any:
+        here = state.here
+        block = here.pending
+        if block is None:
+            return execute(op, (x, y))
+        kind = type(y)
+        number = None
+        try:
+            if kind is Tensor:
+                b = y.state.slot if y.pending is block else block.slots[y]
+                kind = type(x)
+                if kind is Tensor:
+                    after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10) + b]
+                elif kind is float or kind is int:
+                    after = block.state.next[left + b]
+                    number = float(x)
+                else:
+                    return execute(op, (x, y))
+            elif (kind is float or kind is int) and type(x) is Tensor:
+                after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10) + NUMBER]
+                number = float(y)
+            else:
+                return execute(op, (x, y))
+        except KeyError:                # a new leaf or structure
+            return execute(op, (x, y))
+        if number is not None:
+            block.inputs.append(number)
+        block.state = after
+        t = _new(Tensor)
+        t.sig, t.state, t.pending = after.sig, after, block
+        t._buffer = t._host = None
+        t.uid = next_uid()
+        block.tensors.append(t)
+        if here.recorders:
+            for r in here.recorders:
+                r.record(op, (), (x, y), t)
+        if after.stop:
+            block.full(after.stop)
+        return t
+    return public
+
+
+dispatch.install_deferred(append)
