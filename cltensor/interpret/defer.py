@@ -395,3 +395,4 @@ def binary(op: OpDef) -> Callable:
 
 
 dispatch.install_deferred(append)
+devices.settle.append(flush)

@@ -11,7 +11,6 @@ those are written, what they do not need is not computed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from cltensor.core.dispatch import bound
 from cltensor.core.tensor import Tensor
@@ -47,10 +46,13 @@ class Way:
 def alone(state: State, inputs: list) -> Tensor:
     """The value of a block of one op."""
     args = tuple([inputs[o] if o >= 0 else inputs[~o] for o in state.operands])
-    if state.run is None:
-        assert state.op is not None
-        state.run = bound(state.op, args, state.attrs)
-    return state.run(args)
+    return (state.run or bind(state, args))(args)
+
+
+def bind(state: State, args: tuple) -> Callable:
+    """What runs the op of a state by itself."""
+    state.run = bound(state.op, args, state.attrs)
+    return state.run
 
 
 def needed(path: list[State], held: tuple) -> tuple[list[State], list[int]]:
@@ -66,10 +68,7 @@ def needed(path: list[State], held: tuple) -> tuple[list[State], list[int]]:
 
 def _op_by_op(path: list[State], held: tuple) -> Callable[[list], list[Tensor]]:
     ops, wanted = needed(path, held)
-    leaves, place = [], 0
-    for s in path:
-        if s.op is None:
-            leaves.append((s.slot, s.inputs - 1))
+    leaves = [(s.slot, s.inputs - 1) for s in path if s.op is None]
     last: dict[int, int] = {}
     for s in ops:
         last.update((o, s.slot) for o in s.operands if o >= 0)
@@ -77,7 +76,7 @@ def _op_by_op(path: list[State], held: tuple) -> Callable[[list], list[Tensor]]:
     for slot, at in last.items():
         if slot not in wanted:
             drops.setdefault(at, []).append(slot)
-    steps = tuple((s, s.operands, tuple(drops.get(s.slot, ()))) for s in ops)
+    steps = tuple((s, s.operands, tuple(drops.get(s.slot, ()))) for s in ops if s.op is not None)
     size = len(path)
 
     def run(inputs: list) -> list[Tensor]:
@@ -87,9 +86,7 @@ def _op_by_op(path: list[State], held: tuple) -> Callable[[list], list[Tensor]]:
         for state, operands, dropped in steps:
             args = tuple([values[o] if o >= 0 else inputs[~o] for o in operands])
             try:
-                if state.run is None:
-                    state.run = bound(state.op, args, state.attrs)
-                values[state.slot] = state.run(args)
+                values[state.slot] = (state.run or bind(state, args))(args)
             except Exception as error:
                 raise _named(error, state.op.name) from None
             for slot in dropped:

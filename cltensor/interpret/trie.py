@@ -38,7 +38,7 @@ class State:
     __slots__ = ("next", "parent", "sig", "slot", "left", "op", "attrs", "operands", "inputs", "leaves", "numbers",
                  "ops", "held", "stop", "plans", "run")
 
-    def __init__(self, parent: State | None, sig: Any, op: OpDef | None = None, attrs: tuple = (),
+    def __init__(self, parent: State | None, sig: Any, op: Any = None, attrs: tuple = (),
                  operands: tuple = ()):
         self.next: dict[Edge, State] = {}
         self.parent, self.sig, self.op, self.attrs, self.operands = parent, sig, op, attrs, operands

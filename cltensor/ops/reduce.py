@@ -45,18 +45,15 @@ def _row(name: str, op: str, vjp: Callable | None, *, identity: Any, kinds: tupl
         return lower_reduce(ins, outs, target, op=op, axes=axes, scale=scale(ins[0].size // outs[0].size))
 
     def steps(ins: tuple, outs: tuple, axis: tuple | None, keepdims: bool) -> tuple | None:
-        return full_sum(ins[0], outs[0], scale(ins[0].size // outs[0].size))
+        return full_fold(ins[0], outs[0], "mean" if scale(2) == 2 else "sum")
 
     return OpDef(name, ("input_tensor",), infer, lower=lower, vjps=(vjp,), identity=identity, doc=doc,
                  steps=steps if op == "sum" else None)
 
 
-def full_sum(x: Spec, out: Spec, count: int = 1) -> tuple | None:
-    """A sum over everything as steps of a pending block (see interpret/trie.py); None for a sum over some axes."""
-    if out.size != 1 or not x.dtype.is_floating:
-        return None
-    total = ("", "sum", (0,), out)
-    return (total,) if count == 1 else (total, ("x0 / x1", "", (1, float(count)), out))
+def full_fold(x: Spec, out: Spec, fold: str = "sum") -> tuple | None:
+    """A sum (or mean) over everything as steps of a pending block (see interpret/tiers.py); None over some axes."""
+    return (("", fold, (0,), out),) if out.size == 1 and x.dtype.is_floating else None
 
 
 def _kept(s: Spec, axis: tuple | None) -> tuple:
@@ -265,7 +262,7 @@ def _sum_to_lower(ins: tuple, outs: tuple, target: Any, shape: tuple) -> Plan:
 
 
 _SUM_TO = OpDef("sum_to", ("x",), _sum_to_infer, lower=_sum_to_lower, identity=0, doc="Sum down to a shape.",
-                steps=lambda ins, outs, shape: full_sum(ins[0], outs[0]),
+                steps=lambda ins, outs, shape: full_fold(ins[0], outs[0]),
                 vjps=(lambda g, s0: broadcast_to(g, s0.shape),))
 
 

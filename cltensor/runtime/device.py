@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pyopencl as cl
@@ -214,6 +215,9 @@ def get_soft_device_placement() -> bool:
     return _soft
 
 
+settle: list[Callable[[], None]] = []       # what is done before memory is counted: ops that wait are run
+
+
 def memory_stats(device: Device | str | None = None) -> dict[str, int]:
     """Memory of a device (default: of the default one) in bytes: bytes_in_use, bytes_cached, peak_bytes,
     limit_bytes, and live_blocks.
@@ -223,11 +227,15 @@ def memory_stats(device: Device | str | None = None) -> dict[str, int]:
         >>> sorted(device.memory_stats())
         ['bytes_cached', 'bytes_in_use', 'limit_bytes', 'live_blocks', 'peak_bytes']
     """
+    for do in settle:
+        do()
     return _of(device).memory.stats()
 
 
 def reset_peak(device: Device | str | None = None) -> None:
     """Make `peak_bytes` what is in use now."""
+    for do in settle:
+        do()
     _of(device).memory.reset_peak()
 
 

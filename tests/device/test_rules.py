@@ -7,9 +7,17 @@ import cltensor as tf
 from cltensor.autodiff import rules
 from cltensor.core.op import registry
 from cltensor.core.tensor import from_numpy
+from cltensor.interpret import defer
 
 UNARY = ["tanh", "sigmoid", "sqrt", "asin", "erf", "relu6", "elu", "selu", "softsign", "abs"]
 BINARY = ["realdiv", "pow", "maximum", "atan2", "mod"]
+
+
+@pytest.fixture(autouse=True)
+def at_once():
+    """Where ops wait, a rule is not a kernel of its own but part of the block."""
+    with defer.using("0"):
+        yield
 
 
 def read(vjp, g, xs, y):
