@@ -18,12 +18,15 @@ _order = itertools.count().__next__
 
 
 class Source:
-    """What must happen once per replay before late numbers have a value: a draw, a look at the learning rate."""
+    """What must happen once per replay before late numbers have a value: a draw, a look at the learning rate.
 
-    __slots__ = ("begin", "order")
+    `seed` holds the seed of a random draw, in a tuple; so a saved function can draw again elsewhere.
+    """
 
-    def __init__(self, begin: Callable[[], Any]):
-        self.begin, self.order = begin, _order()
+    __slots__ = ("begin", "order", "seed")
+
+    def __init__(self, begin: Callable[[], Any], seed: tuple = ()):
+        self.begin, self.order, self.seed = begin, _order(), seed
 
 
 class Late:

@@ -33,10 +33,11 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
+from cltensor.graph.tensor_spec import as_tensor_spec
 from cltensor.interpret.record import EFFECT, Recording, Symbol
 from cltensor.ops.variable import Variable
 
-__all__ = ["defun", "Function", "MANY"]
+__all__ = ["defun", "Function", "MANY", "result_leaves"]
 
 MANY = 8            # traces after which a warning says what keeps changing
 
@@ -55,12 +56,12 @@ class _Traced:
 class Function:
     """A traced function; made by `defun`.
 
-    Attributes: `python_function`; `traces`, the number of signatures seen.
+    Attributes: `python_function`; `input_signature`, None unless given; `traces`, the number of signatures seen.
     """
 
-    def __init__(self, python_function: Callable, name: str | None = None, autograph: Any = None):
+    def __init__(self, python_function: Callable, name: str | None = None, input_signature: Any = None):
         functools.update_wrapper(self, python_function)
-        self.python_function = python_function
+        self.python_function, self.input_signature = python_function, input_signature
         self._name = str(name or getattr(python_function, "__name__", "function"))
         self._traced: dict[tuple, _Traced] = {}
         self._lock = threading.RLock()
@@ -73,7 +74,7 @@ class Function:
         name = f"_defun_{self._name}"
         bound = instance.__dict__.get(name)
         if bound is None:
-            bound = Function(self.python_function.__get__(instance, owner), self._name)
+            bound = Function(self.python_function.__get__(instance, owner), self._name, self.input_signature)
             instance.__dict__[name] = bound
         return bound
 
@@ -135,17 +136,9 @@ class Function:
             inputs = [next(given) if isinstance(x, Tensor) else x for x in flat]
             new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), inputs)
             result = self.python_function(*new_args, **new_kwargs)
-            leaves = nest.flatten(result)
-            kinds: list = []
-            fetches: list = []
-            for leaf in leaves:
-                if isinstance(leaf, Variable):
-                    leaf = leaf.current()
-                if isinstance(leaf, IndexedSlices):
-                    leaf = leaf.as_tensor()
-                kinds.append(isinstance(leaf, Tensor))
-                if isinstance(leaf, Tensor):
-                    fetches.append(leaf)
+            leaves = result_leaves(result)
+        kinds = [isinstance(leaf, Tensor) for leaf in leaves]
+        fetches = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         states = tuple(recording.variables.values())
         written = [s.now for s in states if s.written]
         program = Program(tuple(recording.nodes), tuple(symbols) + tuple(s.start for s in states),
@@ -211,6 +204,16 @@ class Function:
         return self._traced[key].replay
 
 
+def result_leaves(result: Any) -> list:
+    """Leaves of what a function returned while it was recorded; variables and sparse gradients as tensors."""
+    out = []
+    for leaf in nest.flatten(result):
+        if isinstance(leaf, Variable):
+            leaf = leaf.current()
+        out.append(leaf.as_tensor() if isinstance(leaf, IndexedSlices) else leaf)
+    return out
+
+
 class _CallRecord(CustomRecord):
     """What a tape outside keeps of a call: its inputs, and the values the variables had."""
 
@@ -269,7 +272,7 @@ def defun(func: Callable | None = None, input_signature: Any = None, autograph: 
         func: takes and returns nests of tensors and Python values. It runs only while it is traced, so
             Python side effects (print, list.append) happen then; Python `if` and `while` may depend on Python
             values and shapes, not on tensors.
-        input_signature: list of (shape, dtype) pairs or Specs the tensor arguments must have.
+        input_signature: list of TensorSpecs, or (shape, dtype) pairs, that the tensor arguments must have.
 
     Returns: a Function, called like `func`.
     Raises: InvalidArgumentError for arguments that do not fit the input signature; TypeError when the
@@ -289,23 +292,22 @@ def defun(func: Callable | None = None, input_signature: Any = None, autograph: 
         raise InvalidArgumentError(f"defun: a function is wanted, {func!r:.60} is a {type(func).__name__}")
     if isinstance(func, Function):
         return func
-    return Function(func if input_signature is None else _checked(func, input_signature), name)
+    return Function(func if input_signature is None else _checked(func, input_signature), name, input_signature)
 
 
 def _checked(func: Callable, signature: Any) -> Callable:
-    wanted = [(tuple(getattr(s, "shape", s[0])), getattr(s, "dtype", None) or s[1]) for s in signature]
+    wanted = [as_tensor_spec(s, "defun") for s in signature]
 
     @functools.wraps(func)
     def checked(*args: Any) -> Any:
         if len(args) != len(wanted):
             raise InvalidArgumentError(f"defun: the input signature has {len(wanted)} tensors, {len(args)} arguments "
                                        "are given")
-        fitted = [x if isinstance(x, Tensor) else convert(x, dtype, op="defun")
-                  for x, (_, dtype) in zip(args, wanted)]
-        for i, (x, (shape, dtype)) in enumerate(zip(fitted, wanted)):
-            if x.dtype != dtype or not x.shape.is_compatible_with(shape):
-                raise InvalidArgumentError(f"defun: argument {i} must have shape {shape} and dtype {dtype}, it has "
-                                           f"{x.shape} and {x.dtype.name}")
+        fitted = [x if isinstance(x, Tensor) else convert(x, s.dtype, op="defun") for x, s in zip(args, wanted)]
+        for i, (x, s) in enumerate(zip(fitted, wanted)):
+            if not s.is_compatible_with(x):
+                raise InvalidArgumentError(f"defun: argument {i} must have shape {s.shape} and dtype {s.dtype.name}, "
+                                           f"it has {x.shape} and {x.dtype.name}")
         return func(*fitted)
     checked.__signature__ = inspect.signature(func)          # type: ignore[attr-defined]
     return checked

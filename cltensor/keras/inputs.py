@@ -14,7 +14,7 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.tensor import Tensor, convert
 from cltensor.ops.variable import Variable
 
-__all__ = ["InputSpec", "check_input", "as_inputs", "shape_of", "single"]
+__all__ = ["InputSpec", "check_input", "as_inputs", "shape_of", "spec_of", "single"]
 
 
 class InputSpec:
@@ -74,6 +74,14 @@ def check_input(layer: str, wanted: Any, inputs: Any) -> None:
     for spec, x in zip(wanted, inputs):
         if spec is not None and isinstance(x, Tensor):
             spec.check(layer, x)
+
+
+def spec_of(inputs: Any) -> Any:
+    """Specs of tensors in their structure; None unless all leaves are tensors."""
+    leaves = nest.flatten(inputs)
+    if not all(isinstance(x, Tensor) for x in leaves):
+        return None
+    return nest.map_structure(lambda x: x.spec, inputs)
 
 
 def shape_of(inputs: Any) -> Any:

@@ -23,7 +23,7 @@ from cltensor.core.tensor import Tensor
 from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
 from cltensor.keras.functional import flow_through, flows_in
-from cltensor.keras.inputs import as_inputs, check_input, shape_of
+from cltensor.keras.inputs import as_inputs, check_input, shape_of, spec_of
 from cltensor.ops.creation import zeros
 from cltensor.ops.variable import Variable
 from cltensor.train.optimizer import quietly
@@ -34,13 +34,15 @@ __all__ = ["Layer", "gather_layers", "gather_variables"]
 class _State:
     """What a layer knows besides its user's attributes; no part of the object graph."""
 
-    __slots__ = ("name", "dtype", "input_shape", "output_shape", "losses", "arguments", "activity_regularizer", "call")
+    __slots__ = ("name", "dtype", "input_shape", "output_shape", "built_for", "losses", "arguments",
+                 "activity_regularizer", "call")
 
     def __init__(self, arguments: tuple) -> None:
         self.name: str | None = None
         self.dtype: DType | None = None
         self.input_shape: tuple | None = None       # with the batch, None where open
         self.output_shape: Any = None               # of the latest call, for summaries
+        self.built_for: Any = None                  # specs of the first input, for saved models
         self.losses: list[Callable] = []
         self.arguments = arguments
         self.activity_regularizer: Any = None
@@ -279,6 +281,7 @@ class Layer(Trackable):
                 return flow_through(self, inputs, args, kwargs)
             inputs = as_inputs(inputs, state.dtype or as_dtype(backend.floatx()))
         if not self.built:
+            state.built_for = spec_of(inputs)
             self._build_for(inputs)
         if self.input_spec is not None:
             check_input(self.name, self.input_spec, inputs)

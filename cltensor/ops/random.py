@@ -86,7 +86,7 @@ def _reserve(op: str, n: int, dtype: DType, seed: Any) -> Draw:
     if state.interpreter is None:
         return generator.reserve(blocks, seed)
     drawn: list = []            # where ops are recorded, each replay draws anew
-    source = Source(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)))
+    source = Source(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)), (seed,))
     return Draw(*(LateInt(lambda i=i: drawn[i], (source,)) for i in range(4)))      # type: ignore[misc, arg-type]
 
 
@@ -94,6 +94,11 @@ def _run(op: str, row: OpDef, shape: Any, dtype: DType, seed: Any, *numbers: Any
     dims = shape_argument(op, shape)
     draw = _reserve(op, int(np.prod(dims, dtype=object)), dtype, seed)
     return execute(row, (*draw, *numbers), (("shape", dims), ("dtype", dtype)))
+
+
+def draw_again(op: OpDef, seed: int | None, numbers: tuple, attrs: dict) -> Any:
+    """A fresh draw of a random row: what a recorded one does at each replay."""
+    return _run(op.name, op, attrs["shape"], attrs["dtype"], seed, *numbers)
 
 
 def _scalar(op: str, name: str, value: Any) -> Any:

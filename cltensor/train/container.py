@@ -4,7 +4,7 @@ safetensors (https://github.com/huggingface/safetensors) is the format: a JSON h
 and offsets, then the bytes. It has no checksum, and its own writer neither syncs nor replaces in one step. So
 `__metadata__` holds
 
-    format, version   "cltensor.checkpoint", "1"
+    format, version   "cltensor.checkpoint" (or "cltensor.saved_model", its weights), "1"
     graph             JSON text of the object graph (object_graph.py)
     crc32             JSON: tensor name -> CRC32 over its name, dtype, shape and bytes; "" -> that of `graph`
 
@@ -34,7 +34,7 @@ from cltensor.base.errors import DataLossError, NotFoundError
 __all__ = ["SUFFIX", "write", "read", "replace_file"]
 
 SUFFIX = ".safetensors"
-_FORMAT, _VERSION = "cltensor.checkpoint", "1"
+_VERSION = "1"
 _TEMPORARY = re.compile(r"\..+\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+$")
 _ABANDONED_S = 24 * 3600        # age at which a temporary file of another machine counts as left behind
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -46,7 +46,7 @@ def _crc(name: str, array: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, zlib.crc32(head))
 
 
-def write(path: str, tensors: dict[str, np.ndarray], graph: str) -> None:
+def write(path: str, tensors: dict[str, np.ndarray], graph: str, kind: str = "checkpoint") -> None:
     """Writes tensors and graph to `path`, as given; the old file stays until all is on disk.
 
     Raises: OSError of the file system.
@@ -54,7 +54,7 @@ def write(path: str, tensors: dict[str, np.ndarray], graph: str) -> None:
     dense = {name: np.require(array, requirements="C") for name, array in tensors.items()}
     sums = {name: _crc(name, array) for name, array in dense.items()}
     sums[""] = zlib.crc32(graph.encode())
-    metadata = {"format": _FORMAT, "version": _VERSION, "graph": graph, "crc32": json.dumps(sums)}
+    metadata = {"format": f"cltensor.{kind}", "version": _VERSION, "graph": graph, "crc32": json.dumps(sums)}
     replace_file(path, serialize(dense, metadata))
 
 
@@ -109,48 +109,48 @@ def _remove_strays(folder: Path) -> None:
             Path(entry.path).unlink(missing_ok=True)
 
 
-def read(path: str) -> tuple[dict[str, np.ndarray], str]:
+def read(path: str, kind: str = "checkpoint") -> tuple[dict[str, np.ndarray], str]:
     """All tensors by name, and the graph's text, once every checksum agreed.
 
     Raises: NotFoundError without such a file; DataLossError, naming the tensor where it is one, for a file
         that is truncated, altered, or no checkpoint.
     """
     if not os.path.isfile(path):
-        raise NotFoundError(f"checkpoint: there is no file {path}")
+        raise NotFoundError(f"{kind}: there is no file {path}")
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            graph, sums = _header(path, metadata)
+            graph, sums = _header(path, metadata, kind)
             names = set(file.keys())
             if names != sums.keys():
                 odd = ", ".join(sorted(names ^ sums.keys())[:5])
-                raise DataLossError(f"checkpoint: {path} is damaged: tensors and checksums do not pair, "
+                raise DataLossError(f"{kind}: {path} is damaged: tensors and checksums do not pair, "
                                     f"see {odd}")
             tensors = {}
             for name, expected in sums.items():
                 tensors[name] = file.get_tensor(name)
                 if _crc(name, tensors[name]) != expected:
-                    raise DataLossError(f"checkpoint: {path} is damaged: the checksum of tensor "
+                    raise DataLossError(f"{kind}: {path} is damaged: the checksum of tensor "
                                         f"{name!r} differs")
     except DataLossError:
         raise
     except OSError as error:
-        raise DataLossError(f"checkpoint: {path} cannot be read: {error}") from error
+        raise DataLossError(f"{kind}: {path} cannot be read: {error}") from error
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError,
             MemoryError, RecursionError) as error:
-        raise DataLossError(f"checkpoint: {path} is truncated or damaged: {error}") from error
+        raise DataLossError(f"{kind}: {path} is truncated or damaged: {error}") from error
     return tensors, graph
 
 
-def _header(path: str, metadata: dict[str, Any]) -> tuple[str, dict[str, int]]:
-    if metadata.get("format") != _FORMAT:
-        raise DataLossError(f"checkpoint: {path} was not written by Checkpoint: its format is "
-                            f"{metadata.get('format')!r}, not {_FORMAT!r}")
+def _header(path: str, metadata: dict[str, Any], kind: str) -> tuple[str, dict[str, int]]:
+    if metadata.get("format") != f"cltensor.{kind}":
+        raise DataLossError(f"{kind}: {path} is no file of a {kind}: its format is {metadata.get('format')!r}, not "
+                            f"'cltensor.{kind}'")
     if metadata.get("version") != _VERSION:
-        raise DataLossError(f"checkpoint: {path} has version {metadata.get('version')!r}, "
+        raise DataLossError(f"{kind}: {path} has version {metadata.get('version')!r}, "
                             f"this reads version {_VERSION!r}")
     sums = json.loads(metadata["crc32"])
     graph = metadata["graph"]
     if not isinstance(sums, dict) or sums.pop("", None) != zlib.crc32(graph.encode()):
-        raise DataLossError(f"checkpoint: {path} is damaged: the checksum of its object graph differs")
+        raise DataLossError(f"{kind}: {path} is damaged: the checksum of its object graph differs")
     return graph, sums

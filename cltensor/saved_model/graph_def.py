@@ -1,0 +1,135 @@
+"""A saved function as data: nodes that name ops, what they read, and what is fed and returned.
+
+It is what format.py writes and reads, what load.py runs, what show.py prints and what the ONNX export walks.
+Nothing in it is code: an op is a name in the registry of rows, an attribute is plain data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cltensor.base.dtypes import DType, as_dtype
+
+__all__ = ["Ref", "Draw", "SizedConstant", "Value", "Feed", "NodeDef", "CustomDef", "GraphDef", "VariableDef",
+           "Bundle"]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """What a node reads: kind "feed", "variable", "constant" or "node", its number, and which of its outputs."""
+
+    kind: str
+    index: int
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """First input of a random node, in place of the numbers that each run draws anew."""
+
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class SizedConstant:
+    """A small constant whose elements follow from open sizes: the value of tf.shape(x)."""
+
+    elements: tuple
+    shape: tuple
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Value:
+    """Dtype and shape of a tensor; a dimension is a number or a Size."""
+
+    shape: tuple
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A tensor argument."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class NodeDef:
+    """One op: inputs are Refs, numbers, Sizes, SizedConstants, a Draw; attributes pairs of name and plain data."""
+
+    op: str
+    inputs: tuple
+    attrs: tuple
+    outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class CustomDef:
+    """A function with its own gradient, which was Python code and is not saved: no gradient passes its results."""
+
+    name: str
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+
+
+@dataclass(frozen=True)
+class GraphDef:
+    """One function.
+
+    Attributes:
+        name: of the function.
+        arguments: pairs of a parameter's name and a structure whose leaves are numbers of feeds.
+        feeds, nodes: in order; a node reads only what comes before it.
+        result: a structure whose leaves are Refs or plain data.
+        writes: pairs of a variable's number and the Ref of its new value.
+        sizes: the open sizes, each with one that the function was traced with.
+        customs: functions with gradients of their own, in the order of their results.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+    feeds: tuple[Feed, ...]
+    nodes: tuple[NodeDef, ...]
+    result: Any
+    writes: tuple[tuple[int, Ref], ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    customs: tuple[CustomDef, ...] = ()
+
+
+@dataclass(frozen=True)
+class VariableDef:
+    """A variable: its unique name, and what it is made with."""
+
+    name: str
+    value: Value
+    trainable: bool = True
+    host: bool = False
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The functions of a saved model, by name, and what they share: variables, their values, constants."""
+
+    functions: dict[str, GraphDef]
+    variables: tuple[VariableDef, ...]
+    values: tuple[np.ndarray, ...]
+    constants: tuple[np.ndarray, ...]
+
+    def value_of(self, function: GraphDef, ref: Ref) -> Value:
+        """Shape and dtype of what a reference stands for."""
+        if ref.kind == "feed":
+            return function.feeds[ref.index].value
+        if ref.kind == "node":
+            return function.nodes[ref.index].outputs[ref.output]
+        if ref.kind == "variable":
+            return self.variables[ref.index].value
+        array = self.constants[ref.index]
+        return Value(array.shape, as_dtype(array.dtype))
