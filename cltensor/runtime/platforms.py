@@ -15,7 +15,7 @@ import pyopencl as cl
 
 from cltensor.base import config
 from cltensor.base.errors import CLTensorWarning, DeviceError
-from cltensor.runtime import icd, probe
+from cltensor.runtime import icd, probe, workers
 
 __all__ = ["Physical", "Discovery", "enumerate_devices", "ranked", "select", "discover"]
 
@@ -34,6 +34,7 @@ class Physical:
     kind: str                              # "gpu" (accelerators too) or "cpu"
     cl_device: Any = field(default=None, repr=False)
     reason: str = ""                       # why it is used, or why not
+    threads: tuple = ()                    # PoCL: the threads that appeared with it, by the system's numbers
 
     @property
     def text(self) -> str:
@@ -65,6 +66,10 @@ class Physical:
         return f"{self.platform} {self.driver}" if self.driver not in self.platform else self.platform
 
     @property
+    def pocl(self) -> bool:
+        return "pocl" in self.version.lower() or "portable computing" in self.platform.lower()
+
+    @property
     def simulator(self) -> bool:
         return any(word in self.text.lower() for word in _SIMULATORS)
 
@@ -73,10 +78,9 @@ class Physical:
         """Lower is better."""
         if self.simulator:
             return 9
-        pocl = "pocl" in self.version.lower() or "portable computing" in self.platform.lower()
         if self.kind == "gpu":
-            return 1 if pocl else 0        # PoCL drives some GPUs too; their own driver is better
-        return 4 if pocl else 2 if "intel" in self.platform.lower() else 3
+            return 1 if self.pocl else 0   # PoCL drives some GPUs too; their own driver is better
+        return 4 if self.pocl else 2 if "intel" in self.platform.lower() else 3
 
 
 @dataclass
@@ -97,11 +101,13 @@ def _kind(bits: int) -> str:
 
 def enumerate_devices(found: icd.Search) -> list[Physical]:
     """Every device every driver lists, in the loader's order; empty without a driver."""
+    before = workers.running()
     with icd.pointed_at(found):
         try:
             platforms = cl.get_platforms()
         except cl.Error:                   # PLATFORM_NOT_FOUND_KHR: the loader's way to say none
             return []
+    started = tuple(sorted(workers.running() - before))
     devices = []
     for platform in platforms:
         try:
@@ -109,8 +115,10 @@ def enumerate_devices(found: icd.Search) -> list[Physical]:
         except cl.Error:                   # a platform without a device is an error to some drivers
             continue
         for d in listed:
-            devices.append(Physical(platform.name.strip(), platform.version.strip(), d.name.strip(),
-                                    d.vendor.strip(), d.driver_version.strip(), _kind(d.type), d))
+            device = Physical(platform.name.strip(), platform.version.strip(), d.name.strip(), d.vendor.strip(),
+                              d.driver_version.strip(), _kind(d.type), d)
+            device.threads = started if device.pocl and device.kind == "cpu" else ()
+            devices.append(device)
     return devices
 
 

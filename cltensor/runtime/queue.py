@@ -27,6 +27,7 @@ from cltensor.base.errors import (
     ResourceExhaustedError,
 )
 from cltensor.runtime.memory import OUT_OF_MEMORY, Block
+from cltensor.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from cltensor.runtime.device import Device
@@ -77,6 +78,7 @@ class Queue:
         self._word: Any = None
         self._may_have_failed = False
         self._forbidden: Exception | None = None
+        self._workers = Workers(device.physical.threads, device.traits.compute_units)
         traced = config.debug(2)
         properties: Any = cl.command_queue_properties.PROFILING_ENABLE if traced else 0
         self.raw: Any = cl.CommandQueue(device.context, device.cl_device, properties=properties)
@@ -151,11 +153,14 @@ class Queue:
         if getattr(_reads, "forbidden", False):
             raise FailedPreconditionError(f"read: {array.nbytes} bytes are read from {self.label} "
                                           "inside no_host_reads()")
+        self._workers.hold()
         try:
             with self.lock:
                 cl.enqueue_copy(self.raw, array, block.mem, src_offset=offset, is_blocking=True)
         except Exception as error:
             raise self._translated(error, "read") from error
+        finally:
+            self._workers.free()
         if self._may_have_failed:
             self.check_errors()
 
@@ -172,10 +177,13 @@ class Queue:
 
     def finish(self) -> None:
         """Wait until all that was enqueued is done. Does not look at the error word."""
+        self._workers.hold()
         try:
             self.raw.finish()
         except Exception as error:
             raise self._translated(error, "finish") from error
+        finally:
+            self._workers.free()
 
     @property
     def error_word(self) -> Any:
@@ -214,6 +222,7 @@ class Queue:
         """Raise `error` at every use from now on; returns what the caller must keep alive."""
         kept = [self.raw, self._word]
         self._forbidden, self.lock, self.raw = error, threading.Lock(), _Forbidden(error)
+        self._workers = Workers((), 0)                   # those of the parent process are not ours to move
         return kept
 
     def _translated(self, error: Exception, action: str) -> Exception:
