@@ -22,7 +22,7 @@ from pathlib import Path
 
 from cltensor.base import config
 
-__all__ = ["Search", "search", "pointed_at", "INSTALL"]
+__all__ = ["Search", "search", "pointed_at", "affinity_chosen", "INSTALL"]
 
 VARIABLE = "OCL_ICD_VENDORS"
 EMBEDDED_DISTRIBUTION = "intel-opencl-rt"
@@ -122,6 +122,11 @@ def _private_folder(libraries: list[str]) -> Path:
         fresh = Path(tempfile.mkdtemp(prefix="cltensor-vendors-"))
         _fill(fresh, libraries)
         return fresh
+
+
+def affinity_chosen() -> bool:
+    """Has the user told PoCL whether to pin its threads?"""
+    return "POCL_AFFINITY" in os.environ
 
 
 @contextmanager

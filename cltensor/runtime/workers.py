@@ -16,6 +16,8 @@ import os
 import threading
 from pathlib import Path
 
+from cltensor.runtime import icd
+
 __all__ = ["Workers", "running", "MOST"]
 
 MOST = 8
@@ -40,7 +42,7 @@ class Workers:
     def __init__(self, threads: tuple[int, ...], count: int):
         self._pins: list[tuple[int, tuple[int]]] = []
         self._all: set[int] = set()
-        if not threads or len(threads) != count or "POCL_AFFINITY" in os.environ:
+        if not threads or len(threads) != count or icd.affinity_chosen():
             return
         cores = os.sched_getaffinity(0)
         if len(cores) == count <= MOST and count > 1:
