@@ -19,6 +19,7 @@ from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
 from cltensor.interpret import defer
+from cltensor.ops.creation import zeros_like
 from cltensor.ops.variable import Variable
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
@@ -176,6 +177,8 @@ class GradientTape:
             if not isinstance(s, (Tensor, Variable)):
                 raise InvalidArgumentError(f"GradientTape.gradient: sources must be tensors or variables, "
                                            f"{s!r:.60} is a {type(s).__name__}")
+        if getattr(state.interpreter, "symbolic", False):
+            return nest.pack_sequence_as(sources, self._in_graph(target, flat, output_gradients, unconnected_gradients))
         seeds = self._seeds(target, output_gradients)
         uids = [self._uids_of(s) for s in flat]
         wanted = {u for some in uids for u in some}
@@ -195,6 +198,21 @@ class GradientTape:
         if self._persistent:        # its records go on holding the values
             defer.flush()
         return nest.pack_sequence_as(sources, out)
+
+    def _in_graph(self, target: Any, sources: list, output_gradients: Any, unconnected: str) -> list:
+        """Where shapes may be open the graph defers the walk; the tape says which sources it watched."""
+        self._used = True
+        ys = [t.current() if isinstance(t, Variable) else t for t in nest.flatten(target)]
+        given = [None] * len(ys) if output_gradients is None else nest.flatten(output_gradients)
+        if len(given) != len(ys):
+            raise InvalidArgumentError(f"GradientTape.gradient: there are {len(ys)} targets and {len(given)} "
+                                       "output_gradients")
+        weights = [None if g is None else convert(g, y.dtype, op="GradientTape.gradient: output_gradients")
+                   for y, g in zip(ys, given)]
+        found = state.interpreter.gradients(ys, sources, weights)
+        watched = [any(u in self._tracked for u in self._uids_of(s)) for s in sources]
+        return [g if seen and g is not None else zeros_like(s) if unconnected == UnconnectedGradients.ZERO else None
+                for g, seen, s in zip(found, watched, sources)]
 
     def _uids_of(self, source: Any) -> list:
         if isinstance(source, Variable):

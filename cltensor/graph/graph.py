@@ -20,17 +20,15 @@ from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert
+from cltensor.graph import example
+from cltensor.graph.nodes import GRADIENTS, LATER
 from cltensor.interpret.record import EFFECT, Node, Recording, Symbol, find_session
 from cltensor.ops.array import identity
 from cltensor.ops.variable import Variable
 
 __all__ = ["Graph", "Operation", "placeholder", "placeholder_with_default", "gradients", "control_dependencies",
            "group", "no_op", "get_default_graph", "reset_default_graph", "global_variables_initializer",
-           "global_variables", "trainable_variables", "GRADIENTS"]
-
-GRADIENTS = OpDef("gradients", ("ys",), lambda *specs: specs, run=lambda *ys: ys, types="", pure=False,
-                  doc="Deferred gradients of a graph; expanded when shapes are known.")
-
+           "global_variables", "trainable_variables"]
 
 class Operation:
     """Something a Session can run that has no value: a group of symbols to reach."""
@@ -72,6 +70,7 @@ class Graph(Recording):
         self.records: list[Any] = []                    # of custom gradients
         self.collections: dict[str, list] = {}
         self._scopes: list[tuple] = []
+        self.examples: dict[int, Any] = {}              # what open sizes lead to, see example.py
         self.plans: dict[tuple, Any] = {}               # of Session: compiled runs
 
     @contextmanager
@@ -86,15 +85,27 @@ class Graph(Recording):
                 raise InvalidArgumentError(f"{op.name}: {x} belongs to another graph; tensors of two graphs do not mix")
         count = len(self.nodes)
         out = super().execute(op, inputs, attrs)
-        node = self.nodes[count]
-        self.owned.update(o.uid for o in node.outputs)
-        self._depend(node)
+        self._take(self.nodes[count])
         return out
 
-    def _depend(self, node: Node) -> None:
+    def append(self, node: Node) -> None:
+        """Add a node made elsewhere."""
+        self.nodes.append(node)
+        self._take(node)
+
+    def _take(self, node: Node) -> None:
+        self.owned.update(o.uid for o in node.outputs)
         symbols = tuple(s for scope in self._scopes for s in scope)
         if symbols:
             self.controls[id(node)] = symbols
+
+    def infer(self, op: OpDef, specs: tuple, attrs: tuple) -> tuple:
+        """Specs of the results, as far as open sizes tell them."""
+        return example.infer(op, specs, attrs)
+
+    def attempt(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """Call a function that looks at sizes; where they are open, it is called by the runs."""
+        return example.attempt(self, function, args, kwargs)
 
     def own(self, symbol: Symbol) -> Symbol:
         """Take a symbol that no node makes (a placeholder, a variable's value) into the graph."""
@@ -135,9 +146,8 @@ class Graph(Recording):
         connected = self._connected({x.uid for x in sources}, ys)
         node = Node(GRADIENTS, tuple(ys) + tuple(g for g in grad_ys if g is not None),
                     (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)
-        node.outputs = tuple(self.own(Symbol(x.spec, node, i)) for i, x in enumerate(sources))
-        self.nodes.append(node)
-        self._depend(node)
+        node.outputs = tuple(Symbol(x.spec, node, i) for i, x in enumerate(sources))
+        self.append(node)
         return [o if x.uid in connected else None for o, x in zip(node.outputs, sources)]
 
     def _connected(self, sources: set, ys: list) -> set:
@@ -148,6 +158,8 @@ class Graph(Recording):
             if node.op is GRADIENTS:
                 inputs: Any = node.attrs[0][1] + node.attrs[1][1]
                 rules = [True] * len(inputs)
+            elif node.op is LATER:
+                inputs, rules = node.inputs, [True] * len(node.inputs)
             else:
                 inputs = node.inputs
                 rules = [node.op.variadic or i < len(node.op.vjps) and node.op.vjps[i] is not None

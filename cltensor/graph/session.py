@@ -18,16 +18,18 @@ from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import show
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor, convert, to_array
-from cltensor.graph.graph import GRADIENTS, Graph, Operation
+from cltensor.graph.graph import Graph, Operation
+from cltensor.graph.nodes import GRADIENTS, LATER, needed
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
-from cltensor.graph.walk import needed, walk
-from cltensor.interpret.record import EFFECT, Recording, State, Symbol, find_session
+from cltensor.graph.walk import walk
+from cltensor.interpret.record import EFFECT, NoValue, Recording, State, Symbol, find_session
 from cltensor.ops.variable import Variable
 
 __all__ = ["Session", "get_default_session"]
 
 _here = threading.local()
+_WALKED = (EFFECT, GRADIENTS, LATER)        # host rows that do not keep a run from being compiled
 
 
 class Session:
@@ -133,19 +135,25 @@ class Session:
         known = graph.plans.get(key)
         if known is not None:
             self._check_initialized(known[0], feeds)
-            return dict(zip(key[0], known[1]([t for _, t in feeds.values()])))
-        nodes = needed(self.graph, wanted, feeds)
+            if known[1] is not None:
+                return dict(zip(key[0], known[1]([t for _, t in feeds.values()])))
+        nodes = needed(graph, wanted, feeds)
         states = self._states(nodes, wanted)
         self._check_initialized(states, feeds)
         for x in wanted:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
                 raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
-        if any(n.op.run is not None and n.op not in (EFFECT, GRADIENTS) for n in nodes):
-            return self._interpret(nodes, wanted, feeds, states)
-        replay = self._compile(nodes, wanted, feeds, states)
+        replay = None
+        if known is None and not any(n.op.run is not None and n.op not in _WALKED for n in nodes):
+            try:
+                replay = self._compile(nodes, wanted, feeds, states)
+            except NoValue:         # a shape depends on values
+                pass
         if len(graph.plans) >= 64:
             graph.plans.clear()
         graph.plans[key] = (states, replay)
+        if replay is None:
+            return self._interpret(nodes, wanted, feeds, states)
         return dict(zip(key[0], replay([t for _, t in feeds.values()])))
 
     def _check_initialized(self, states: list, feeds: dict) -> None:
@@ -192,10 +200,15 @@ class Session:
             env: dict[int, Any] = dict(inputs)
             for s in states:
                 env.setdefault(s.start.uid, starts[id(s.variable)].start)
+            recording.variables.update(starts)      # calls made in the walk read them by object
             effects = walk(self.graph, nodes, env)
             for call in effects:
                 recording.effect(call)
-        written = []
+        met = [s for h, s in recording.variables.items() if h not in starts]     # variables that only such calls read
+        self._check_initialized(met, feeds)
+        states += met
+        starts.update((id(s.variable), s) for s in met)
+        written = [(h, s.now) for h, s in starts.items() if s.written and h not in self._assigned(nodes)]
         for held, symbol in self._assigned(nodes).items():
             starts[held].written = True
             starts[held].variable.check_fits(env[symbol.uid], "assign")

@@ -1,7 +1,7 @@
 """The walk over a graph: its nodes executed again, eagerly or into a recording, with values in place of symbols.
 
-A run is such a walk with the feeds put in; so is the look at which sizes a result would have (later.py). Deferred
-gradients are expanded here, by the one `backprop`, over records of what the walk has executed.
+A run is such a walk with the feeds put in. Deferred gradients are expanded here, by the one `backprop`, over records
+of what the walk has executed; calls kept for later are made.
 """
 
 from __future__ import annotations
@@ -12,34 +12,15 @@ from typing import TYPE_CHECKING, Any
 from cltensor.autodiff.backprop import OpRecord, backprop, ones
 from cltensor.autodiff.custom import CustomRecord
 from cltensor.base.errors import InvalidArgumentError
-from cltensor.core.dispatch import device_scope, execute, state
-from cltensor.core.late import Late
+from cltensor.core.dispatch import device_scope, state
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.graph import GRADIENTS
+from cltensor.graph.nodes import GRADIENTS, LATER, late_now, perform
 from cltensor.interpret.record import EFFECT, Node, Symbol
 
 if TYPE_CHECKING:
     from cltensor.graph.graph import Graph
 
-__all__ = ["needed", "walk"]
-
-
-def needed(graph: Graph, wanted: list, fed: Any) -> list[Node]:
-    """Nodes to run for these symbols when those in `fed` (uids) are given, in the order they were recorded."""
-    made = {o.uid: n for n in graph.nodes for o in n.outputs}
-    need: set[int] = set()
-    todo = [s for s in wanted if isinstance(s, Symbol)]
-    while todo:
-        s = todo.pop()
-        node = made.get(s.uid)
-        if s.uid in fed or node is None or id(node) in need:
-            continue
-        need.add(id(node))
-        todo += [x for x in node.inputs if isinstance(x, Symbol)]
-        if node.op is GRADIENTS:
-            todo += list(dict(node.attrs)["xs"])
-        todo += graph.controls.get(id(node), ())
-    return [n for n in graph.nodes if id(n) in need]
+__all__ = ["walk"]
 
 
 def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
@@ -49,7 +30,7 @@ def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
     """
     tape: list = []
     effects: list = []
-    drawn: dict[int, Any] = {}
+    begun: dict[int, Any] = {}
     customs = {r.out_uids[0]: r for r in graph.records}
     differentiated = any(n.op is GRADIENTS for n in nodes)
     with _Substitute(env), _Everything(tape) if differentiated else nullcontext():
@@ -61,10 +42,9 @@ def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
             if node.op is GRADIENTS:
                 _expand(node, env, tape)
                 continue
-            inputs = tuple(_here_now(x, env, drawn) for x in node.inputs)
+            inputs = tuple(_here_now(x, env, begun) for x in node.inputs)
             with device_scope(node.device) if node.device is not None else nullcontext():
-                out = execute(node.op, inputs, node.attrs)
-            outs = out if isinstance(out, tuple) else (out,)
+                outs = dict(node.attrs)["call"].outputs(env) if node.op is LATER else perform(node, inputs)
             for symbol, value in zip(node.outputs, outs):
                 env[symbol.uid] = value
                 if symbol.uid in customs:
@@ -100,18 +80,12 @@ class _Everything:
         state.recorders.remove(self)
 
 
-def _here_now(x: Any, env: dict, drawn: dict) -> Any:
+def _here_now(x: Any, env: dict, begun: dict) -> Any:
     if isinstance(x, Symbol):
         if x.uid not in env:
             raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         return env[x.uid]
-    if isinstance(x, Late) and state.interpreter is None:
-        for source in x.sources:
-            if id(source) not in drawn:
-                source.begin()
-                drawn[id(source)] = source
-        return x.value()
-    return x
+    return late_now(x, begun) if state.interpreter is None else x
 
 
 def _expand(node: Node, env: dict, tape: list) -> None:

@@ -17,7 +17,11 @@ from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT"]
+__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT", "NoValue"]
+
+
+class NoValue(FailedPreconditionError, TypeError):
+    """Python asked a symbol for its value."""
 
 
 find_session: list[Callable[[Any], Any]] = []       # the graph package tells how to find the default session
@@ -34,12 +38,11 @@ class Symbol(Tensor):
 
     @property
     def buffer(self) -> Any:
-        raise FailedPreconditionError(f"{self!r} has no value: it was recorded, not computed; feed and run the "
-                                      "recording to get one")
+        raise NoValue(f"{self!r} has no value: it was recorded, not computed; feed and run the recording to get one")
 
     def _scalar(self, what: str) -> Any:
-        raise TypeError(f"{what}: {self!r} has no value while ops are recorded, so Python cannot branch on it; use "
-                        "tf.where, or compute it eagerly")
+        raise NoValue(f"{what}: {self!r} has no value while ops are recorded, so Python cannot branch on it; use "
+                      "tf.where, or compute it eagerly")
 
     def __str__(self) -> str:
         return f"Tensor(shape={self.shape}, dtype={self.dtype.name})"
@@ -114,7 +117,7 @@ class Recording:
         """Append a node; raises what `infer` raises, and then nothing was appended."""
         inputs, _ = dispatch.prepare(op, inputs, attrs)
         inputs = dispatch.resolve_slots(op, inputs)
-        specs = infer_specs(op, input_specs(op, inputs), attrs)
+        specs = self.infer(op, input_specs(op, inputs), attrs)
         node = Node(op, inputs, attrs, (), dispatch.state.device)
         node.outputs = tuple(Symbol(s, node, i) for i, s in enumerate(specs))
         self.nodes.append(node)
@@ -122,6 +125,21 @@ class Recording:
         for recorder in dispatch.state.recorders:
             recorder.record(op, attrs, inputs, out)
         return out
+
+    def infer(self, op: OpDef, specs: tuple, attrs: tuple) -> tuple:
+        """Specs of the results."""
+        return infer_specs(op, specs, attrs)
+
+    def attempt(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """Call a function that may ask its arguments for a value; where there is none, say which needs it."""
+        try:
+            return function(*args, **kwargs)
+        except NoValue as error:
+            if error.__cause__ is not None:         # an inner call has said it
+                raise
+            raise NoValue(f"{function.__name__}: the shape of its result depends on values, and there are none while "
+                          "ops are recorded; compute it outside, or in a tf.contrib.eager.py_func of a graph"
+                          ) from error
 
     def effect(self, call: Callable[[], Any]) -> Tensor:
         """Something to do at the end of each replay, when all has worked; the result can be fetched or depended on."""
@@ -140,6 +158,11 @@ class Recording:
         if held is None:
             held = self.variables[id(variable)] = State(variable, Symbol(value.spec))
         return held.now
+
+    def hold(self, variable: Any, value: Tensor) -> None:
+        """From here on the variable reads as this value."""
+        self.read(variable, value)
+        self.variables[id(variable)].now = value
 
     def assign(self, variable: Any, value: Tensor) -> Any:
         """From here on the variable has this value; the replay stores the last one when all has run.

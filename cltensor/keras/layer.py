@@ -19,6 +19,7 @@ from cltensor.base import nest
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
+from cltensor.core import dispatch
 from cltensor.core.tensor import Tensor
 from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
@@ -288,7 +289,9 @@ class Layer(Trackable):
         for name in ("training", "mask"):
             if name in kwargs and not _takes(type(self).call, name):
                 del kwargs[name]
-        outputs = self.call(inputs, *args, **kwargs)
+        interpreter = dispatch.state.interpreter
+        outputs = self.call(inputs, *args, **kwargs) if interpreter is None else \
+            interpreter.attempt(self.call, (inputs, *args), kwargs)
         if type(outputs) is Tensor:
             state.output_shape = outputs.spec.shape
         if state.activity_regularizer is not None:

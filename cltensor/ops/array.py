@@ -19,6 +19,7 @@ from cltensor.core.spec import Spec
 from cltensor.core.tensor import convert, static_value
 from cltensor.kernels.plan import IN, OUT, Plan
 from cltensor.kernels.strided import copy_launch
+from cltensor.ops.sized import sized
 
 __all__ = ["reshape", "expand_dims", "squeeze", "identity", "stop_gradient", "transpose", "broadcast_to",
            "tile", "matrix_transpose", "integers", "shape_argument"]
@@ -33,6 +34,9 @@ def integers(op: str, name: str, value: Any) -> tuple:
         return tuple(value.as_list())
     if type(value) is tuple and all(type(v) is int for v in value):
         return value
+    if isinstance(value, (list, tuple)) and any(v is None for v in value):
+        raise InvalidArgumentError(f"{op}: {name} {show(tuple(value))} holds a size that is known only when values are "
+                                   "fed; make it of tf.shape(x)")
     array = np.asarray(static_value(value))
     if array.dtype.kind not in "iu" and array.size:
         raise DTypeError(f"{op}: {name} must hold integers, {value!r:.60} has dtype {array.dtype}")
@@ -72,6 +76,7 @@ def _same_elements(ins: tuple, outs: tuple, **attrs: Any) -> tuple | None:
 RESHAPE = OpDef("reshape", ("tensor",), _reshape_infer, view=True, vjps=(_like,), steps=_same_elements)
 
 
+@sized
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Any:
     """The same elements in row-major order under another shape; shares the buffer.
 
@@ -129,6 +134,7 @@ def _squeeze_infer(x: Spec, axis: tuple | None) -> Spec:
 SQUEEZE = OpDef("squeeze", ("input",), _squeeze_infer, view=True, vjps=(_like,), steps=_same_elements)
 
 
+@sized
 def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Any:
     """Drop dimensions of size 1: those in `axis` (old name `squeeze_dims`), or all; shares the buffer.
 
@@ -210,6 +216,7 @@ def _transpose_vjp(g: Any, perm: tuple | None) -> Any:
 TRANSPOSE = OpDef("transpose", ("a",), _transpose_infer, lower=_transpose_lower, vjps=(_transpose_vjp,))
 
 
+@sized
 def transpose(a: Any, perm: Any = None, name: str | None = None, conjugate: bool = False) -> Any:
     """Permute dimensions: dimension i of the result is dimension perm[i] of `a`; reverse them without perm.
 
@@ -273,6 +280,7 @@ BROADCAST_TO = OpDef("broadcast_to", ("input",), _broadcast_infer, lower=_broadc
                      steps=lambda ins, outs, shape: (("x0", "", (0,), outs[0]),))
 
 
+@sized
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Any:
     """`input` repeated along new dimensions and those of size 1, to exactly `shape` (NumPy's rule).
 
@@ -290,6 +298,7 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Any:
     return execute(BROADCAST_TO, (input,), (("shape", dims),))
 
 
+@sized
 def tile(input: Any, multiples: Any, name: str | None = None) -> Any:
     """`input` repeated multiples[d] times along dimension d.
 

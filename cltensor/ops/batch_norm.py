@@ -15,11 +15,13 @@ from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert
+from cltensor.interpret.record import NoValue
 from cltensor.kernels.batch_normalization import lower_batch_norm, lower_batch_norm_grad
 from cltensor.ops.array import stop_gradient
 from cltensor.ops.functions import rsqrt
 from cltensor.ops.math import cast
 from cltensor.ops.reduce import reduce_sum
+from cltensor.ops.sized import sized
 from cltensor.ops.window import layout, with_layout
 
 __all__ = ["batch_normalization", "fused_batch_norm", "normalize_batch"]
@@ -140,6 +142,7 @@ def normalize_batch(x: Any, scale: Any, offset: Any, epsilon: float = 1e-3) -> t
     return y, stop_gradient(mean), stop_gradient(variance)
 
 
+@sized
 def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any = None, variance: Any = None, epsilon: float = 0.001,
                      data_format: str = "NHWC", is_training: bool = True, name: str | None = None) -> tuple:
     """Batch normalisation of images.
@@ -176,7 +179,9 @@ def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any = None, variance
         wide = cast(x, float32) if x.dtype.name == "float16" else x
         if is_training:
             y, m, v = normalize_batch(wide, vectors[0], vectors[1], epsilon)
-            n = x.spec.size // max(1, x.spec.shape[-1]) if x.spec.size is not None else 0
+            if x.spec.size is None:         # the factor of the variance needs the number of values
+                raise NoValue(f"{op}: the sizes of x are open")
+            n = x.spec.size // max(1, x.spec.shape[-1])
             found.extend((m, v * (n / (n - 1)) if n > 1 else v))
         else:
             names = ("scale", "offset", "mean", "variance")

@@ -20,6 +20,7 @@ from cltensor.core.tensor import Tensor, convert, from_numpy, static_value
 from cltensor.kernels.plan import OUT, SCALAR, SLOT, Plan
 from cltensor.kernels.strided import fill_launch, number_type, strided_fill_launch
 from cltensor.ops.array import broadcast_to, shape_argument
+from cltensor.ops.sized import sized
 
 __all__ = ["fill", "zeros", "ones", "zeros_like", "ones_like", "full_like", "eye", "range", "linspace",
            "lin_space", "shape", "shape_n", "size", "rank"]
@@ -48,6 +49,7 @@ def _filled(op: str, dims: Any, value: Any, dtype: Any) -> Any:
     return execute(FILL, (_number(op, value, kind),), (("shape", shape_argument(op, dims)), ("dtype", kind)))
 
 
+@sized
 def fill(dims: Any, value: Any, name: str | None = None) -> Any:
     """A tensor of shape `dims` with `value` everywhere, in the dtype of the value.
 
@@ -70,6 +72,7 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Any:
     return broadcast_to(value, shape_argument("fill", dims, "dims"))
 
 
+@sized
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Any:
     """A tensor of zeros (False for bool).
 
@@ -81,6 +84,7 @@ def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Any:
     return _filled("zeros", shape, 0, dtype)
 
 
+@sized
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Any:
     """A tensor of ones (True for bool).
 
@@ -140,6 +144,7 @@ def _eye_lower(ins: tuple, outs: tuple, target: Any, rows: int, columns: int, dt
 EYE = OpDef("eye", (), lambda rows, columns, dtype: Spec((rows, columns), dtype), lower=_eye_lower)
 
 
+@sized
 def eye(num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = float32,
         name: str | None = None) -> Any:
     """Identity matrix of num_rows x num_columns (square without the latter), repeated over batch_shape.
@@ -169,6 +174,7 @@ def _common(op: str, values: tuple) -> DType:
     return max(found, key=order.index)
 
 
+@sized
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Any:
     """The numbers start, start + delta, ... before `limit`; `range(n)` counts from 0.
 
@@ -194,6 +200,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     return from_numpy(np.arange(lo, hi, step).astype(kind.np))
 
 
+@sized
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Any:
     """`num` evenly spaced numbers from start to stop, both included; float32 or float64.
 
@@ -216,6 +223,7 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Any:
 lin_space = linspace
 
 
+@sized
 def shape(input: Any, name: str | None = None, out_type: Any = int32) -> Any:
     """The shape as a 1-D integer tensor, known to the host.
 
@@ -232,6 +240,7 @@ def shape_n(input: Any, out_type: Any = int32, name: str | None = None) -> list:
     return [shape(x, out_type=out_type) for x in input]
 
 
+@sized
 def size(input: Any, name: str | None = None, out_type: Any = int32) -> Any:
     """The number of elements as a 0-d integer tensor, known to the host.
 
@@ -243,6 +252,7 @@ def size(input: Any, name: str | None = None, out_type: Any = int32) -> Any:
     return from_numpy(np.array(convert(input).spec.size, as_dtype(out_type).np))
 
 
+@sized
 def rank(input: Any, name: str | None = None) -> Any:
     """The number of dimensions as a 0-d int32 tensor, known to the host.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError
-from cltensor.base.shapes import show
+from cltensor.base.shapes import TensorShape, show
 from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
@@ -39,7 +39,7 @@ def _row_sum(x: Any) -> Any:
 
 
 def _same_shape(op: str, labels: Spec, logits: Spec) -> None:
-    if None not in (labels.shape, logits.shape) and labels.shape != logits.shape:
+    if not TensorShape(labels.shape).is_compatible_with(logits.shape):
         raise InvalidArgumentError(f"{op}: labels and logits must have one shape: labels have shape "
                                    f"{show(labels.shape)}, logits have shape {show(logits.shape)}")
 
@@ -131,7 +131,7 @@ def _sparse_infer(labels: Spec, logits: Spec) -> Spec:
     if labels.dtype.name not in ("int32", "int64"):
         raise DTypeError(f"{_SPARSE_NAME}: labels must be int32 or int64, they have dtype {labels.dtype.name} and "
                          f"shape {show(labels.shape)}; use cast")
-    if None not in (labels.shape, logits.shape) and labels.shape != logits.shape[:-1]:
+    if logits.shape is not None and not TensorShape(labels.shape).is_compatible_with(logits.shape[:-1]):
         raise InvalidArgumentError(f"{_SPARSE_NAME}: labels must have the logits' shape without the classes: labels "
                                    f"have shape {show(labels.shape)}, logits have shape {show(logits.shape)}")
     return Spec(logits.shape and logits.shape[:-1], logits.dtype)

@@ -9,11 +9,13 @@ from cltensor.base.shapes import show
 from cltensor.ops.array import expand_dims, squeeze
 from cltensor.ops.conv import How, check_rank, conv2d, tensors_of
 from cltensor.ops.conv_rows import by_channel
+from cltensor.ops.sized import sized
 from cltensor.ops.window import layout
 
 __all__ = ["depthwise_conv2d", "depthwise_conv2d_native", "separable_conv2d", "atrous_conv2d", "conv1d"]
 
 
+@sized
 def depthwise_conv2d(input: Any, filter: Any, strides: Any, padding: Any, rate: Any = None, name: str | None = None,
                      data_format: str | None = None, dilations: Any = None) -> Any:
     """Cross-correlation of each channel with filters of its own.

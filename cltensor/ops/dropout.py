@@ -13,6 +13,7 @@ from cltensor.core.tensor import Tensor, convert
 from cltensor.ops.array import integers
 from cltensor.ops.math import cast
 from cltensor.ops.random import random_uniform
+from cltensor.ops.sized import sized
 
 __all__ = ["dropout"]
 
@@ -35,6 +36,7 @@ def _noise(x: Spec, noise_shape: Any) -> tuple:
     return shape
 
 
+@sized
 def dropout(x: Any, keep_prob: Any = None, noise_shape: Any = None, seed: Any = None, name: str | None = None,
             rate: Any = None) -> Tensor:
     """Each element is kept with probability keep_prob and divided by it, else set to 0.

@@ -24,6 +24,7 @@ from cltensor.core.tensor import convert, host_value, static_value
 from cltensor.kernels.indexed import gather_launch, scatter_plan
 from cltensor.kernels.plan import Plan
 from cltensor.ops.array import reshape, shape_argument
+from cltensor.ops.sized import sized
 
 __all__ = ["gather", "gather_nd", "scatter_nd", "unsorted_segment_sum", "segment_sum", "check_indices"]
 
@@ -131,6 +132,7 @@ GATHER_ND = OpDef("gather_nd", ("params", "indices"), _gather_nd_infer, lower=_g
                   vjps=(lambda g, x1, s0: scatter_nd(x1, g, s0.shape), None), may_fail=True, fails="indices")
 
 
+@sized
 def gather_nd(params: Any, indices: Any, name: str | None = None) -> Any:
     """The slices of `params` that the tuples along the last dimension of `indices` name.
 
@@ -181,6 +183,7 @@ SCATTER_ND = OpDef("scatter_nd", ("updates", "indices"), _scatter_nd_infer, lowe
                    vjps=(lambda g, x1: gather_nd(g, x1), None), identity=0, may_fail=True, fails="indices")
 
 
+@sized
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Any:
     """Zeros of `shape`, with `updates` added at the places that tuples of indices name; duplicates sum.
 
@@ -231,6 +234,7 @@ def _segment(data: Any, ids: Any, n: int, axis: int = 0) -> Any:
     return execute(UNSORTED_SEGMENT_SUM, (data, ids), (("num_segments", n), ("axis", axis)))
 
 
+@sized
 def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Any:
     """Sums of the rows of `data` that share a segment id; rows with a negative id are left out.
 
@@ -256,6 +260,7 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: s
     return _segment(data, ids, n)
 
 
+@sized
 def segment_sum(data: Any, segment_ids: Any, name: str | None = None) -> Any:
     """Sums of the rows of `data` that share a segment id; ids are sorted, the last one gives the number of rows.
 

@@ -17,6 +17,7 @@ from cltensor.core.tensor import Tensor, convert, static_value
 from cltensor.kernels.plan import IN, OUT, Plan
 from cltensor.kernels.strided import copy_launch
 from cltensor.ops.array import expand_dims, identity, integers, reshape
+from cltensor.ops.sized import sized
 
 __all__ = ["concat", "split", "stack", "unstack"]
 
@@ -148,6 +149,7 @@ SPLIT = OpDef("split", ("value",), _split_infer, lower=_split_lower, outputs=0,
               vjps=(lambda gs, axis: concat(gs, axis),))
 
 
+@sized
 def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = None, name: str = "split") -> list:
     """Cut `value` along `axis`: into equal parts (an integer) or parts of given sizes (a list; one may be -1).
 
@@ -194,6 +196,7 @@ UNSTACK = OpDef("unstack", ("value",), _unstack_infer, lower=_unstack_lower, out
                 vjps=(lambda gs, axis: stack(gs, axis),))
 
 
+@sized
 def unstack(value: Any, num: int | None = None, axis: Any = 0, name: str = "unstack") -> list:
     """The slices of `value` along `axis`, without that dimension.
 

@@ -23,6 +23,7 @@ from cltensor.ops.math import abs as _abs
 from cltensor.ops.math import pow as _pow
 from cltensor.ops.math import square
 from cltensor.ops.reduce import reduce_max, reduce_sum
+from cltensor.ops.sized import sized
 
 __all__ = ["matmul", "matvec", "tensordot", "norm", "matrix_transpose"]
 
@@ -179,6 +180,7 @@ def _as_matrix(x: Any, summed: tuple, front: bool) -> tuple[Any, bool, list]:
     return reshape(x, (size, rest) if first else (rest, size)), first, sizes
 
 
+@sized
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Any:
     """Sum of products over pairs of dimensions.
 

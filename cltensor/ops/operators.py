@@ -12,8 +12,10 @@ import numpy as np
 
 from cltensor.core.dispatch import device_scope
 from cltensor.core.tensor import Tensor, convert, set_pack, to_array
+from cltensor.interpret.record import Symbol
 from cltensor.ops import functions, index, join, linalg, math
 from cltensor.ops.array import identity
+from cltensor.ops.sized import sized
 from cltensor.ops.variable import Variable
 from cltensor.runtime import device as devices
 
@@ -118,6 +120,7 @@ def install() -> None:
             methods["__setitem__"] = _no_item_assignment
         for name, method in methods.items():
             setattr(cls, name, method)
+    Symbol.__getitem__ = sized(index.getitem)           # type: ignore[method-assign]
     for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("floordiv", "//"), ("mod", "%"),
                        ("pow", "**"), ("matmul", "@")):
         setattr(Variable, f"__i{name}__", _in_place(sign))

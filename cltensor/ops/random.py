@@ -28,6 +28,7 @@ from cltensor.ops.functions import log
 from cltensor.ops.gather import gather
 from cltensor.ops.math import add, cast, negative
 from cltensor.ops.scan import argmax
+from cltensor.ops.sized import sized
 from cltensor.ops.slicing import slice as _slice
 
 __all__ = ["random_uniform", "random_normal", "truncated_normal", "random_shuffle", "random_crop",
@@ -124,6 +125,7 @@ def set_random_seed(seed: Any) -> None:
     generator.reseed(None if seed is None else int(_scalar("set_random_seed", "seed", seed)))
 
 
+@sized
 def random_uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = float32, seed: Any = None,
                    name: str | None = None) -> Any:
     """Uniform numbers in [minval, maxval).
@@ -179,6 +181,7 @@ def _gaussian(op: str, row: OpDef, shape: Any, mean: Any, stddev: Any, dtype: An
     return _run(op, row, shape, kind, seed, float(mean), float(stddev))
 
 
+@sized
 def random_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = float32, seed: Any = None,
                   name: str | None = None) -> Any:
     """Normally distributed numbers.
@@ -201,6 +204,7 @@ def random_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = f
     return _gaussian("random_normal", NORMAL, shape, mean, stddev, dtype, seed)
 
 
+@sized
 def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = float32, seed: Any = None,
                      name: str | None = None) -> Any:
     """Normally distributed numbers, none further from the mean than two standard deviations.
@@ -218,6 +222,7 @@ def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any 
     return _gaussian("truncated_normal", TRUNCATED, shape, mean, stddev, dtype, seed)
 
 
+@sized
 def random_shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
     """The slices along the first dimension in random order.
 
@@ -241,6 +246,7 @@ def random_shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any
     return gather(x, order.astype(np.int32 if n < 2**31 else np.int64)) if n > 1 else x
 
 
+@sized
 def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None) -> Any:
     """A window of shape `size` at a random place, each place equally likely.
 
@@ -260,6 +266,7 @@ def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None
     return _slice(x, begin, want)
 
 
+@sized
 def multinomial(logits: Any, num_samples: Any, seed: Any = None, name: str | None = None,
                 output_dtype: Any = None) -> Any:
     """Class numbers drawn with probabilities softmax(logits).

@@ -22,6 +22,7 @@ from cltensor.ops.array import broadcast_to, integers, reshape, squeeze, stop_gr
 from cltensor.ops.functions import exp, log
 from cltensor.ops.math import cast, equal, is_finite, where
 from cltensor.ops.scan import cumprod
+from cltensor.ops.sized import sized
 
 __all__ = ["reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod", "reduce_any", "reduce_all",
            "reduce_logsumexp", "sum_to"]
@@ -266,6 +267,7 @@ _SUM_TO = OpDef("sum_to", ("x",), _sum_to_infer, lower=_sum_to_lower, identity=0
                 vjps=(lambda g, s0: broadcast_to(g, s0.shape),))
 
 
+@sized
 def sum_to(x: Any, shape: tuple) -> Any:
     """`x` summed to a shape it could have been broadcast from: the gradient of broadcasting."""
     return x if x.spec.shape == shape else execute(_SUM_TO, (x,), (("shape", shape),))

@@ -23,6 +23,7 @@ from cltensor.kernels.plan import Plan
 from cltensor.ops.array import broadcast_to, reshape
 from cltensor.ops.gather import gather
 from cltensor.ops.join import stack
+from cltensor.ops.sized import sized
 
 __all__ = ["one_hot", "where_indices", "boolean_mask", "unique", "invert_permutation", "meshgrid", "decode_raw"]
 
@@ -48,6 +49,7 @@ def _bits(value: Any, dtype: DType) -> int:
     return int(np.asarray(value, dtype.np).view(f"u{dtype.size}"))
 
 
+@sized
 def one_hot(indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: Any = None,
             dtype: Any = None, name: str | None = None) -> Any:
     """`on_value` at each index along a new dimension of size `depth`, `off_value` elsewhere.
@@ -98,6 +100,7 @@ def where_indices(condition: Any, name: str | None = None) -> Any:
     return execute(WHERE_INDICES, (condition,))
 
 
+@sized
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: Any = None) -> Any:
     """The slices of `tensor` where `mask` is true, along the dimensions from `axis` on that the mask covers.
 
@@ -158,6 +161,7 @@ def unique(x: Any, out_idx: Any = int32, name: str | None = None) -> tuple:
     return execute(UNIQUE, (x,), (("out_idx", as_dtype(out_idx)),))
 
 
+@sized
 def invert_permutation(x: Any, name: str | None = None) -> Any:
     """The permutation y with y[x[i]] = i; on the host.
 
@@ -176,6 +180,7 @@ def invert_permutation(x: Any, name: str | None = None) -> Any:
     return from_numpy(back)
 
 
+@sized
 def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list:
     """One grid of coordinates per 1-D argument; "xy" swaps the first two dimensions, "ij" does not.
 

@@ -26,6 +26,7 @@ from cltensor.kernels.plan import IN, OUT, SCALAR, SLOT, Plan
 from cltensor.kernels.strided import copy_launch, fill_launch, number_type
 from cltensor.ops.array import identity, integers, reshape
 from cltensor.ops.join import concat
+from cltensor.ops.sized import sized
 
 __all__ = ["slice", "strided_slice", "reverse", "reverse_v2", "pad", "take_region", "take_element"]
 
@@ -146,6 +147,7 @@ def _place(values: Any, key: tuple, what: str, shape: tuple) -> Any:
     return execute(PLACE, (values,), (("key", key), ("what", what), ("shape", shape)))
 
 
+@sized
 def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Any:
     """The block of shape `size` (-1: all that is left) that starts at `begin`.
 
@@ -168,6 +170,7 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Any:
     return take_region(input_, tuple(("window", b, n) for b, n in zip(first, count)), "slice")
 
 
+@sized
 def strided_slice(input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0,
                   ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
                   name: str | None = None) -> Any:
@@ -236,6 +239,7 @@ PAD = OpDef("pad", ("tensor",), _pad_infer, lower=_pad_lower,
             vjps=(lambda g, s0, paddings: take_region(g, _window(s0.shape, paddings), "pad"),))
 
 
+@sized
 def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: Any = 0) -> Any:
     """Add elements before and after each dimension.
 

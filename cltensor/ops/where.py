@@ -38,6 +38,7 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
         raise InvalidArgumentError("where: x and y must both be given or both be left out")
     c = convert(condition, op="where: condition")
     rows = getattr(x, "ndim", None)
-    if c.ndim == 1 and isinstance(rows, int) and rows > 1 and c.spec.shape[0] == x.shape[0]:
+    if c.ndim == 1 and isinstance(rows, int) and rows > 1 and (c.spec.shape[0] == x.shape[0]
+                                                               or None in (c.spec.shape[0], x.shape[0])):
         c = reshape(c, [-1] + [1] * (rows - 1))
     return math.where(c, x, y)
