@@ -16,6 +16,7 @@ from cltensor.ops.gather import gather, scatter_nd, unsorted_segment_sum
 from cltensor.ops.join import concat, stack
 from cltensor.ops.math import cast, clip_by_value
 from cltensor.ops.reduce import reduce_max
+from cltensor.ops.sized import sized
 
 __all__ = ["confusion_matrix", "bincount", "histogram_fixed_width", "dynamic_partition", "dynamic_stitch"]
 
@@ -27,6 +28,7 @@ def _whole(op: str, name: str, value: Any) -> Any:
     return cast(reshape(t, (-1,)), int32)
 
 
+@sized
 def confusion_matrix(labels: Any, predictions: Any, num_classes: Any = None, dtype: Any = int32,
                      name: str | None = None, weights: Any = None) -> Any:
     """How often each label (row) was predicted as each class (column).
@@ -57,6 +59,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: Any = None, dty
     return scatter_nd(stack([rows, columns], 1), ones, (n, n))
 
 
+@sized
 def bincount(arr: Any, weights: Any = None, minlength: Any = None, maxlength: Any = None, dtype: Any = int32,
              name: str | None = None) -> Any:
     """How often each number 0, 1, ... occurs. The size of the result depends on the values: the device is read.
@@ -81,6 +84,7 @@ def bincount(arr: Any, weights: Any = None, minlength: Any = None, maxlength: An
     return unsorted_segment_sum(gather(reshape(weighed, (-1,)), keep), values[keep], n)
 
 
+@sized
 def histogram_fixed_width(values: Any, value_range: Any, nbins: Any = 100, dtype: Any = int32,
                           name: str | None = None) -> Any:
     """Counts in nbins bins of equal width over [low, high]; values outside count in the first and last bin.
@@ -103,6 +107,7 @@ def histogram_fixed_width(values: Any, value_range: Any, nbins: Any = 100, dtype
     return unsorted_segment_sum(fill((x.spec.size,), np.asarray(1, as_dtype(dtype).np)[()]), bins, n)
 
 
+@sized
 def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str | None = None) -> list:
     """The slices of data in num_partitions tensors, by number; the order within each is kept. Reads the device.
 
@@ -128,6 +133,7 @@ def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str
     return [gather(rows, np.flatnonzero(where == i)) for i in range(num_partitions)]
 
 
+@sized
 def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Any:
     """The inverse of dynamic_partition: out[indices[m][i]] = data[m][i]; of equal indices the last counts.
 

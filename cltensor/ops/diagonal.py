@@ -19,6 +19,7 @@ from cltensor.ops.gather import gather
 from cltensor.ops.join import concat
 from cltensor.ops.math import cast, greater_equal, less, less_equal, logical_and
 from cltensor.ops.reduce import reduce_max, reduce_sum
+from cltensor.ops.sized import sized
 from cltensor.ops.slicing import slice as _slice
 from cltensor.ops.slicing import strided_slice
 from cltensor.ops.where import where
@@ -39,6 +40,7 @@ def _offsets(m: int, n: int) -> Any:
     return _range(n) - reshape(_range(m), (m, 1))
 
 
+@sized
 def matrix_diag_part(input: Any, name: str | None = None) -> Any:
     """The main diagonal of each matrix: [..., m, n] to [..., min(m, n)].
 
@@ -57,6 +59,7 @@ def matrix_diag_part(input: Any, name: str | None = None) -> Any:
     return strided_slice(flat, [0] * len(batch) + [0], [*batch, k * k], [1] * len(batch) + [k + 1]) if k else flat
 
 
+@sized
 def matrix_diag(diagonal: Any, name: str | None = None) -> Any:
     """Matrices with these main diagonals and zeros elsewhere: [..., n] to [..., n, n].
 
@@ -77,6 +80,7 @@ def matrix_diag(diagonal: Any, name: str | None = None) -> Any:
     return reshape(_slice(flat, [0] * len(batch) + [0], [*batch, n * n]), (*batch, n, n))
 
 
+@sized
 def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Any:
     """The matrices with their main diagonals replaced.
 
@@ -98,6 +102,7 @@ def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Any:
     return where(broadcast_to(_offsets(m, n) == 0, x.spec.shape), broadcast_to(expand_dims(wide, -2), x.spec.shape), x)
 
 
+@sized
 def diag(diagonal: Any, name: str | None = None) -> Any:
     """A tensor of twice the rank with the values on its diagonal: out[i, ..., i, ...] = diagonal[i, ...].
 
@@ -110,6 +115,7 @@ def diag(diagonal: Any, name: str | None = None) -> Any:
     return reshape(matrix_diag(reshape(d, (d.spec.size,))), (*d.spec.shape, *d.spec.shape))
 
 
+@sized
 def diag_part(input: Any, name: str | None = None) -> Any:
     """The inverse of diag: out[i, ...] = input[i, ..., i, ...].
 
@@ -130,6 +136,7 @@ def diag_part(input: Any, name: str | None = None) -> Any:
     return reshape(matrix_diag_part(reshape(x, (n, n))), dims)
 
 
+@sized
 def trace(x: Any, name: str | None = None) -> Any:
     """Sum of the main diagonal of each matrix.
 
@@ -141,6 +148,7 @@ def trace(x: Any, name: str | None = None) -> Any:
     return reduce_sum(matrix_diag_part(_matrices("trace", x)), -1)
 
 
+@sized
 def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | None = None) -> Any:
     """The matrices with zeros outside a band around the main diagonal.
 
@@ -162,6 +170,7 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
     return where(broadcast_to(inside, x.spec.shape), x, zeros(x.spec.shape, x.dtype))
 
 
+@sized
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     """The elements moved along axes, those pushed out coming back at the other end.
 
@@ -183,7 +192,7 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     for s, a in zip(shifts, axes):
         at = normalize_axis("roll", a, x.spec.rank)
         n = x.spec.shape[at]
-        if n and s % n:
+        if n != 0 and s % n:            # an open size raises here: the call is for the runs
             begin, rest = [0] * x.spec.rank, list(x.spec.shape)
             begin[at] = n - s % n
             rest[at] = s % n
@@ -197,6 +206,7 @@ def _integers(value: Any) -> list:
     return [int(v) for v in static_value(value).reshape(-1)]
 
 
+@sized
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Any:
     """Each element several times in a row along an axis (of the flattened tensor without one).
 
@@ -222,6 +232,7 @@ def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) 
     return gather(x, [i for i, c in enumerate(counts) for _ in range(c)] or zeros((0,), int32), axis=at)
 
 
+@sized
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = bool_, name: str | None = None) -> Any:
     """True for the first lengths[i] of maxlen places: shape lengths.shape + [maxlen].
 
@@ -245,6 +256,7 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = bool_, name: st
     return mask if as_dtype(dtype) is bool_ else cast(mask, dtype)
 
 
+@sized
 def reverse_sequence(input: Any, seq_lengths: Any, seq_axis: Any = None, batch_axis: Any = None,
                      name: str | None = None, seq_dim: Any = None, batch_dim: Any = None) -> Any:
     """The first seq_lengths[b] slices along seq_axis in reverse order, for each entry b of the batch.
@@ -283,6 +295,7 @@ def _blocks(op: str, x: Any, block_size: Any, data_format: str) -> tuple:
     return (x if data_format == "NHWC" else transpose(x, (0, 2, 3, 1))), s
 
 
+@sized
 def space_to_depth(input: Any, block_size: Any, name: str | None = None, data_format: str = "NHWC") -> Any:
     """Blocks of pixels become channels: [b, h, w, c] to [b, h / s, w / s, c * s * s].
 
@@ -302,6 +315,7 @@ def space_to_depth(input: Any, block_size: Any, name: str | None = None, data_fo
     return out if data_format == "NHWC" else transpose(out, (0, 3, 1, 2))
 
 
+@sized
 def depth_to_space(input: Any, block_size: Any, name: str | None = None, data_format: str = "NHWC") -> Any:
     """Channels become blocks of pixels, the inverse of space_to_depth.
 
