@@ -31,17 +31,13 @@ def _command(options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--against", type=_names, default=list(PEERS), help="peers, those installed are used")
+    parser.add_argument("--against", type=report.names, default=list(PEERS), help="peers, those installed are used")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rest", type=float, default=REST, help="seconds of rest before each sample")
-    parser.add_argument("--only", type=_names, default=[], help="workloads whose names start so")
-    parser.add_argument("--implementations", type=_names, default=[], help="OpenCL implementations named so")
+    parser.add_argument("--only", type=report.names, default=[], help="workloads whose names start so")
+    parser.add_argument("--implementations", type=report.names, default=[], help="OpenCL implementations named so")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder of the results")
     options = parser.parse_args()
     for name in set(options.against) - set(PEERS):

@@ -39,6 +39,11 @@ python -m benchmarks.report build/benchmarks
 """
 
 
+def names(text: str) -> list[str]:
+    """A list given on the command line."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def shown(value: float, measure: str) -> str:
     """A time with three digits and its unit."""
     if measure == "MiB":
@@ -66,9 +71,9 @@ def verdicts(row: dict) -> list[tuple[str, float, float, float]]:
     return found
 
 
-def table(run: dict) -> str:
+def table(run: dict, contenders: tuple = PEERS) -> str:
     """The table of one implementation."""
-    peers = [p for p in PEERS if any(best(row, p) is not None for row in run["rows"])]
+    peers = [p for p in contenders if any(best(row, p) is not None for row in run["rows"])]
     lines = ["| " + " | ".join(["workload", "cltensor", *peers, "over", "ratio", "must", "goal", ""]) + " |",
              "|" + " --- |" * (len(peers) + 7)]
     for row in run["rows"]:

@@ -44,7 +44,8 @@ def compiled(framework: Framework) -> tuple[int, float]:
     return build.program_count(), sum(seconds for *_, seconds in build.programs())
 
 
-def _fields(workload: Workload | Process) -> dict:
+def fields(workload: Workload | Process) -> dict:
+    """What a row says of its workload."""
     bars = [{"peers": list(b.peers), "must": b.must, "goal": b.goal} for b in workload.bars]
     row: dict = {"name": workload.name, "title": workload.title, "bars": bars}
     if isinstance(workload, Process):
@@ -52,7 +53,8 @@ def _fields(workload: Workload | Process) -> dict:
     return row | {"measure": "seconds", "flop": workload.flop, "moved": workload.moved}
 
 
-def _line(row: dict, results: dict) -> str:
+def line(row: dict, results: dict) -> str:
+    """A row as it is printed on the way."""
     scale = 1 if row["measure"] == "MiB" else 1e3
     cells = [f"{name} {scale * min(r['many']):.4g}" if r.get("many") else f"{name} -" for name, r in results.items()]
     return f"{row['name']} ({'MiB' if scale == 1 else 'ms'}): {', '.join(cells)}"
@@ -92,8 +94,8 @@ def measure(implementations: dict[str, str], against: list[str], rounds: int, re
                 results = processes.compare(workload, [*own, *peers], rounds, rest)
             else:
                 results = compare(module, workload, [*own, *peers], rounds, rest)
-            row = _fields(workload)
-            print(f"{_line(row, results)}   [{time.perf_counter() - started:.1f} s]", flush=True)
+            row = fields(workload)
+            print(f"{line(row, results)}   [{time.perf_counter() - started:.1f} s]", flush=True)
             for name, result in results.items():
                 if "skipped" in result:
                     print(f"    {name}: {result['skipped']}", flush=True)

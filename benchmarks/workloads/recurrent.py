@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.workload import Bar, Workload, both, floats
-from benchmarks.workloads.training import optimizers, stepper
+from benchmarks.workloads.training import as_written, jax_call, optimizers, stepper
 
 _STEPS, _BATCH, _UNITS = 50, 32, 256
 _RATE = 0.01
@@ -16,7 +16,7 @@ def _inputs():
     return x, w * np.float32(_UNITS ** -0.5 / 2), np.zeros(4 * _UNITS, np.float32)
 
 
-def _tf(tf, x, w, b):
+def _tf(tf, x, w, b, compiled=as_written):
     w, b = tf.Variable(w), tf.Variable(b)
     steps = tf.unstack(x)
     start = tf.zeros([_BATCH, _UNITS])
@@ -29,7 +29,7 @@ def _tf(tf, x, w, b):
             c = c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * tf.tanh(j)
             h = tf.tanh(c) * tf.sigmoid(o)
         return tf.reduce_mean(tf.square(h))
-    return stepper(tf, loss, [w, b], optimizers(tf).GradientDescentOptimizer(_RATE))
+    return stepper(tf, loss, [w, b], optimizers(tf).GradientDescentOptimizer(_RATE), compiled)
 
 
 def _torch(torch, x, w, b):
@@ -50,7 +50,7 @@ def _torch(torch, x, w, b):
     return step
 
 
-def _jax(jax, x, w, b):
+def _jax(jax, x, w, b, compiled=as_written):
     jnp, nn = jax.numpy, jax.nn
     state, steps, start = [(w, b)], list(x), jax.numpy.zeros((_BATCH, _UNITS), jax.numpy.float32)
 
@@ -64,11 +64,11 @@ def _jax(jax, x, w, b):
         return jnp.mean(jnp.square(h))
     grad = jax.value_and_grad(loss)
 
-    def step():
-        value, d = grad(state[0])
-        state[0] = tuple(v - _RATE * g for v, g in zip(state[0], d))
-        return value
-    return step
+    @compiled
+    def step(weights):
+        value, d = grad(weights)
+        return value, tuple(v - _RATE * g for v, g in zip(weights, d))
+    return jax_call(step, state)
 
 
 WORKLOADS = [Workload("LSTM SGD", "LSTM 32x50x256 training step, eager Python loop", _inputs,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workload import Bar, Workload, both
-from benchmarks.workloads.training import cross_entropy, optimizers, stepper
+from benchmarks.workloads.training import as_written, cross_entropy, jax_call, optimizers, stepper
 
 _BATCH, _SIDE, _CLASSES, _RATE = 4, 224, 1000, 1e-3
 _STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))      # channels, blocks, stride of the first
@@ -61,7 +61,7 @@ def _logits(x: Any, weights: list, unit: Any, relu: Any, pool: Any, mean: Any, d
     return dense(mean(x), next(left), next(left))
 
 
-def _tf(tf, x, y, *start):
+def _tf(tf, x, y, *start, compiled=as_written):
     weights = [tf.Variable(w) for w in start]
     nn = tf.nn if tf.__name__ == "cltensor" else tf.compat.v1.nn
     pool = getattr(tf.nn, "max_pool2d", None) or tf.nn.max_pool
@@ -76,7 +76,7 @@ def _tf(tf, x, y, *start):
         return cross_entropy(tf, y, _logits(
             x, weights, unit, tf.nn.relu, lambda h: pool(h, [1, 2, 2, 1], [1, 2, 2, 1], "VALID"),
             lambda h: tf.reduce_mean(h, [1, 2]), lambda h, w, b: tf.matmul(h, w) + b))
-    return stepper(tf, loss, weights, optimizers(tf).GradientDescentOptimizer(_RATE))
+    return stepper(tf, loss, weights, optimizers(tf).GradientDescentOptimizer(_RATE), compiled)
 
 
 def _torch(torch, x, y, *start):
@@ -100,7 +100,7 @@ def _torch(torch, x, y, *start):
     return step
 
 
-def _jax(jax, x, y, *start):
+def _jax(jax, x, y, *start, compiled=as_written):
     jnp, lax, state = jax.numpy, jax.lax, [list(start)]
 
     def unit(x, w, scale, offset, stride):
@@ -117,11 +117,11 @@ def _jax(jax, x, y, *start):
         return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(_BATCH), y])
     grad = jax.value_and_grad(loss)
 
-    def step():
-        value, d = grad(state[0])
-        state[0] = [w - _RATE * g for w, g in zip(state[0], d)]
-        return value
-    return step
+    @compiled
+    def step(weights):
+        value, d = grad(weights)
+        return value, [w - _RATE * g for w, g in zip(weights, d)]
+    return jax_call(step, state)
 
 
 WORKLOADS = [Workload("ResNet50 SGD", "ResNet50, batch 4 of 224x224, training step, eager", _inputs,

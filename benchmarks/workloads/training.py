@@ -24,14 +24,28 @@ def cross_entropy(tf: Any, labels: Any, logits: Any) -> Any:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
 
 
-def stepper(tf: Any, loss: Any, variables: list, optimizer: Any) -> Any:
+def as_written(function: Any) -> Any:
+    """In place of a framework's compiler: the function as it is. Forms take the compiler of their steps."""
+    return function
+
+
+def stepper(tf: Any, loss: Any, variables: list, optimizer: Any, compiled: Any = as_written) -> Any:
     """A call that does one step and returns the loss."""
+    @compiled
     def step():
         with tf.GradientTape() as tape:
             value = loss()
         optimizer.apply_gradients(zip(tape.gradient(value, variables), variables))
         return value
     return step
+
+
+def jax_call(step: Any, state: list) -> Any:
+    """The call that does `step(state) -> loss, state` and keeps the state in the list."""
+    def call():
+        value, state[0] = step(state[0])
+        return value
+    return call
 
 
 # --- the guide's linear regression, 200 steps from the same start
@@ -41,21 +55,25 @@ def _line_inputs():
     return x, 3 * x + 2 + noise
 
 
-def _line_tf(tf, x, y):
+def _line_tf(tf, x, y, compiled=as_written):
     W, B = tf.Variable(5.), tf.Variable(10.)
 
     def loss():
         return tf.reduce_mean(tf.square(x * W + B - y))
 
+    @compiled
+    def step():
+        with tf.GradientTape() as tape:
+            value = loss()
+        dW, dB = tape.gradient(value, [W, B])
+        W.assign_sub(dW * _RATE)
+        B.assign_sub(dB * _RATE)
+
     def run():
         W.assign(5.)
         B.assign(10.)
         for _ in range(200):
-            with tf.GradientTape() as tape:
-                value = loss()
-            dW, dB = tape.gradient(value, [W, B])
-            W.assign_sub(dW * _RATE)
-            B.assign_sub(dB * _RATE)
+            step()
         return loss()
     return run
 
@@ -72,16 +90,20 @@ def _line_torch(torch, x, y):
     return run
 
 
-def _line_jax(jax, x, y):
+def _line_jax(jax, x, y, compiled=as_written):
     def loss(w):
         return jax.numpy.mean(jax.numpy.square(x * w[0] + w[1] - y))
     grad = jax.grad(loss)
 
+    @compiled
+    def step(w):
+        d = grad(w)
+        return w[0] - d[0] * _RATE, w[1] - d[1] * _RATE
+
     def run():
         w = (jax.numpy.float32(5), jax.numpy.float32(10))
         for _ in range(200):
-            d = grad(w)
-            w = (w[0] - d[0] * _RATE, w[1] - d[1] * _RATE)
+            w = step(w)
         return loss(w)
     return run
 
@@ -109,7 +131,7 @@ def _mlp_inputs():
     return x, y, *weights, *(np.zeros(n, np.float32) for n in _LAYERS[1:])
 
 
-def _mlp_tf(tf, x, y, *start):
+def _mlp_tf(tf, x, y, *start, compiled=as_written):
     weights = [tf.Variable(w) for w in start]
     (w1, w2, w3, b1, b2, b3) = weights
 
@@ -117,7 +139,7 @@ def _mlp_tf(tf, x, y, *start):
         h = tf.nn.relu(tf.matmul(x, w1) + b1)
         h = tf.nn.relu(tf.matmul(h, w2) + b2)
         return cross_entropy(tf, y, tf.matmul(h, w3) + b3)
-    return stepper(tf, loss, weights, optimizers(tf).GradientDescentOptimizer(_RATE))
+    return stepper(tf, loss, weights, optimizers(tf).GradientDescentOptimizer(_RATE), compiled)
 
 
 def _mlp_torch(torch, x, y, *start):
@@ -136,7 +158,7 @@ def _mlp_torch(torch, x, y, *start):
     return step
 
 
-def _mlp_jax(jax, x, y, *start):
+def _mlp_jax(jax, x, y, *start, compiled=as_written):
     jnp, state = jax.numpy, [list(start)]
 
     def loss(weights):
@@ -146,11 +168,11 @@ def _mlp_jax(jax, x, y, *start):
         return -jnp.mean(jax.nn.log_softmax(h @ w3 + b3)[jnp.arange(128), y])
     grad = jax.value_and_grad(loss)
 
-    def step():
-        value, d = grad(state[0])
-        state[0] = [w - _RATE * g for w, g in zip(state[0], d)]
-        return value, state[0]
-    return lambda: step()[0]
+    @compiled
+    def step(weights):
+        value, d = grad(weights)
+        return value, [w - _RATE * g for w, g in zip(weights, d)]
+    return jax_call(step, state)
 
 
 def _mlp_numpy(np_, x, y, *start):
@@ -186,7 +208,7 @@ def _cnn_inputs():
     return x, y, *weights, *(np.zeros(w.shape[-1], np.float32) for w in weights)
 
 
-def _cnn_tf(tf, x, y, *start):
+def _cnn_tf(tf, x, y, *start, compiled=as_written):
     weights = [tf.Variable(w) for w in start]
     (w1, w2, w3, w4, b1, b2, b3, b4) = weights
     pool = getattr(tf.nn, "max_pool2d", None) or tf.nn.max_pool
@@ -199,7 +221,7 @@ def _cnn_tf(tf, x, y, *start):
         h = tf.reshape(convolve(convolve(x, w1, b1), w2, b2), [64, 7 * 7 * 64])
         h = tf.nn.relu(tf.matmul(h, w3) + b3)
         return cross_entropy(tf, y, tf.matmul(h, w4) + b4)
-    return stepper(tf, loss, weights, optimizers(tf).AdamOptimizer(1e-3))
+    return stepper(tf, loss, weights, optimizers(tf).AdamOptimizer(1e-3), compiled)
 
 
 def _cnn_torch(torch, x, y, *start):
@@ -222,9 +244,9 @@ def _cnn_torch(torch, x, y, *start):
     return step
 
 
-def _cnn_jax(jax, x, y, *start):
+def _cnn_jax(jax, x, y, *start, compiled=as_written):
     jnp, lax = jax.numpy, jax.lax
-    state = [list(start), [jnp.zeros_like(w) for w in start], [jnp.zeros_like(w) for w in start], 0]
+    state = (list(start), [jnp.zeros_like(w) for w in start], [jnp.zeros_like(w) for w in start], 0)
 
     def convolve(x, w, b):
         h = lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -237,16 +259,16 @@ def _cnn_jax(jax, x, y, *start):
         return -jnp.mean(jax.nn.log_softmax(h @ w4 + b4)[jnp.arange(64), y])
     grad = jax.value_and_grad(loss)
 
-    def step():
+    @compiled
+    def step(state):
         weights, m, v, t = state
         value, d = grad(weights)
         t += 1
         m = [0.9 * a + 0.1 * g for a, g in zip(m, d)]
         v = [0.999 * a + 0.001 * g * g for a, g in zip(v, d)]
         rate = 1e-3 * (1 - 0.999 ** t) ** 0.5 / (1 - 0.9 ** t)
-        state[:] = [w - rate * a / (jnp.sqrt(b) + 1e-8) for w, a, b in zip(weights, m, v)], m, v, t
-        return value
-    return step
+        return value, ([w - rate * a / (jnp.sqrt(b) + 1e-8) for w, a, b in zip(weights, m, v)], m, v, t)
+    return jax_call(step, [state])
 
 
 CNN = Workload("CNN Adam", "LeNet-like CNN, batch 64, Adam step, eager", _cnn_inputs,

@@ -7,8 +7,9 @@ from typing import Any
 
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.record import Node, State, Symbol
+from cltensor.kernels.plan import Plan
 
-__all__ = ["Program", "verify", "consumers"]
+__all__ = ["Program", "Composed", "ComposedOp", "verify", "consumers"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,31 @@ class Program:
                          + ", ".join(f"{o.shape} {o.dtype.name}" for o in n.outputs))
         lines.append("fetch " + ", ".join(names.get(f.uid, "constant") for f in self.fetches))
         return "\n".join(lines)
+
+
+class Composed(Node):
+    """A node that a pass made of several: its inputs are tensors and late numbers, and it brings a plan of its own."""
+
+    __slots__ = ()
+    elementwise = False         # whether each result element depends on input elements of its own place only
+
+    def specs(self) -> tuple:
+        """Specs of the inputs, a late number's with the dtype it enters in."""
+        raise NotImplementedError
+
+    def plan(self, target: Any) -> Plan:
+        """What to launch on a device with these traits."""
+        raise NotImplementedError
+
+
+class ComposedOp:
+    """Lends a composed node what the passes and the binding ask of a row."""
+
+    pure, run, view, expr, lower = True, None, False, None, None
+    slots, identity, may_fail, fails = True, None, False, ""
+
+    def __init__(self, name: str, outputs: int):
+        self.name, self.outputs = name, outputs
 
 
 def consumers(program: Program) -> dict[int, list[Node]]:

@@ -21,8 +21,8 @@ from cltensor.interpret.runner import Run, bind_plan
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.runtime import device as devices
 
-__all__ = ["bind", "bind_specs", "bind_host", "moving", "input_specs", "infer_specs", "copy_to", "lower", "place",
-           "expression_text"]
+__all__ = ["bind", "bind_specs", "bind_host", "moving", "input_specs", "infer_specs", "needs_no_kernel", "copy_to",
+           "lower", "place", "expression_text"]
 
 
 def input_specs(op: OpDef, inputs: tuple) -> tuple:
@@ -97,12 +97,15 @@ def bind_specs(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, d
         raise InternalError(f"{op.name}: infer left the result shape open: {outs}")
     if op.view:
         return _view(sig_of(outs[0], device))
-    if all(s.size == 0 for s in outs):
-        return _empty(op, device, outs)
-    if op.slots is not True and op.identity is not None and any(
-            s.size == 0 for s, slot in zip(ins, slots) if not slot):
-        return _filled(op, device, outs)
+    if needs_no_kernel(op, ins, slots, outs):
+        return (_empty if all(s.size == 0 for s in outs) else _filled)(op, device, outs)
     return bind_plan(op, lower(op, ins, slots, outs, attrs, device.traits), device, ins, outs)
+
+
+def needs_no_kernel(op: OpDef, ins: tuple, slots: tuple, outs: tuple) -> bool:
+    """Whether the result is empty, or the row's identity as an input is: it is then known without the inputs."""
+    return all(s.size == 0 for s in outs) or (op.slots is not True and op.identity is not None and any(
+        s.size == 0 for s, slot in zip(ins, slots) if not slot))
 
 
 def place(inputs: tuple) -> Any:

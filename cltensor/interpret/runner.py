@@ -20,7 +20,7 @@ from cltensor.core.tensor import Tensor
 from cltensor.kernels import build
 from cltensor.runtime.queue import arm
 
-__all__ = ["bind_plan", "Run"]
+__all__ = ["bind_plan", "bind_launches", "BoundLaunch", "Run"]
 
 _NUMPY = {"float": np.float32, "double": np.float64, "int": np.int32, "uint": np.uint32, "long": np.int64,
           "ulong": np.uint64, "char": np.int8, "uchar": np.uint8, "short": np.int16, "ushort": np.uint16}
@@ -56,15 +56,15 @@ def slot_cast(op: OpDef, ctype: str, half: bool) -> Callable[[Any], Any]:
     return float if ctype == "double" else _to_int(op.name, _NUMPY[ctype])
 
 
-class _Step:
+class BoundLaunch:
     """One launch: a kernel, its constant arguments, and what goes into the others at each call.
 
     Setting a buffer costs a tenth of setting all arguments, setting one number more than all: so without
     slots only the buffers are set (`at`), with slots everything, from a template.
     """
 
-    __slots__ = ("kernel", "held", "ins", "outs", "works", "slots", "at", "template", "global_size", "local_size",
-                 "may_fail")
+    __slots__ = ("kernel", "held", "ins", "outs", "works", "slots", "at", "template", "dtypes", "global_size",
+                 "local_size", "may_fail")
 
     def __init__(self, op: OpDef, device: Any, launch: Any, halves: tuple):
         self.kernel = build.kernel(device, launch.template, launch.params, launch.kernel)
@@ -74,6 +74,7 @@ class _Step:
         groups: dict[str, list] = {"in": [], "out": [], "work": [], "slot": []}
         self.template: list = []
         dtypes: list = []
+        self.dtypes = dtypes
         for at, arg in enumerate(launch.args):
             value = dtype = None
             if arg[0] in groups:
@@ -91,6 +92,10 @@ class _Step:
         self.works = [arg[1] for _, arg in groups["work"]]
         self.slots = [(arg[1], slot_cast(op, arg[2], halves[arg[1]])) for _, arg in groups["slot"]]
         self.at = tuple(at for kind in ("in", "out", "work", "slot") for at, _ in groups[kind])
+
+    def typed(self, at: int, value: Any) -> Any:
+        """A number as the argument at this position takes it by itself."""
+        return self.dtypes[at](value)
 
     def run(self, launch: Any, values: list) -> None:
         """Launch with these inputs, results, workspaces and slot values, in this order."""
@@ -120,24 +125,32 @@ class _Step:
         raise InternalError(f"{op.name}: its plan holds an argument of unknown kind {kind!r}")
 
 
-def bind_plan(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> Run:
-    """Compile a plan for a device: the returned function takes inputs and gives the result tensor(s).
+def bind_launches(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> list[BoundLaunch]:
+    """The launches of a plan with kernels of their own, for whoever sets their arguments himself.
 
-    `op` lends its name, `outputs`, `may_fail` and `fails`; a fused plan brings its own.
+    Raises: DeviceError for float64 on a device without it.
     """
     for spec in (*ins, *outs):
         if spec.dtype.name == "float64" and not device.traits.fp64:
             raise DeviceError(f"{op.name}: {device.label} has no float64; use float32, or a device with fp64 "
                               "(python -m cltensor info lists them)")
     halves = tuple(s.dtype.name == "float16" for s in ins)
-    steps = [_Step(op, device, launch, halves) for launch in plan.launches]
+    return [BoundLaunch(op, device, launch, halves) for launch in plan.launches]
+
+
+def bind_plan(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> Run:
+    """Compile a plan for a device: the returned function takes inputs and gives the result tensor(s).
+
+    `op` lends its name, `outputs`, `may_fail` and `fails`; a fused plan brings its own.
+    """
+    steps = bind_launches(op, plan, device, ins, outs)
     sigs = [sig_of(s, device) for s in outs]
     if len(steps) == 1 and len(sigs) == 1 and not plan.workspace and len(steps[0].outs) == 1:
         return _single(steps[0], device, sigs[0])
     return _several(steps, device, sigs, plan.workspace, len(outs) == 1 and op.outputs == 1)
 
 
-def _single(step: _Step, device: Any, sig: Any) -> Run:
+def _single(step: BoundLaunch, device: Any, sig: Any) -> Run:
     """The hot path: one launch, one result."""
     allocate, launch = device.memory.allocate, device.queue.launch
     ins, slots = tuple(step.ins), tuple(step.slots)

@@ -134,6 +134,16 @@ class Variable(Leaf):
         return value
 
     @property
+    def on_host(self) -> bool:
+        """Whether the value is kept in host memory."""
+        return self._host
+
+    def exchange(self, t: Tensor) -> Tensor:
+        """Put a tensor of the variable's signature in place, unchecked; returns the one it held."""
+        old, self._value = self._value, t
+        return old
+
+    @property
     def held(self) -> Tensor:
         """The tensor it holds, whatever is being recorded."""
         return self._value

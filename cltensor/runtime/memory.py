@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ class Memory:
     """
 
     __slots__ = ("label", "in_use", "taken", "peak", "made", "limit", "max_alloc", "cache_cap", "describe",
-                 "_context", "_flags", "_pooled", "_bins", "_sizes", "_lock", "_siblings", "_forbidden")
+                 "_context", "_flags", "_pooled", "_bins", "_sizes", "_lock", "_siblings", "_forbidden", "_watchers")
     in_use: int
     taken: int
     peak: int
@@ -130,6 +131,7 @@ class Memory:
         self._sizes: dict[int, _Bin] = {}         # the same by size asked for
         self._lock = threading.RLock()
         self._forbidden: Exception | None = None
+        self._watchers: weakref.WeakSet = weakref.WeakSet()
         self._siblings = [self] if siblings is None else siblings
         if siblings is not None:
             siblings.append(self)
@@ -224,9 +226,15 @@ class Memory:
         self.taken -= free.capacity
         self.made -= 1
 
+    def watch(self, watcher: Any) -> None:
+        """Have `watcher.forget()` called when cached buffers are given back: it may hold some beyond their blocks."""
+        self._watchers.add(watcher)
+
     def trim(self) -> int:
         """Give all cached buffers back to the driver; returns the bytes."""
         before = self.taken
+        for watcher in list(self._watchers):
+            watcher.forget()
         for free in list(self._bins.values()):
             while free:
                 self._let_go(free, -1)

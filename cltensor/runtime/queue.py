@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ class Queue:
         # Chosen once, so that the usual launch pays for neither.
         if traced or config.get("SYNC"):
             self.launch = self._launch_traced if traced else self._launch_sync  # type: ignore[method-assign]
+            self.launch_all = self._launch_all_watched  # type: ignore[method-assign]
 
     def launch(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
                may_fail: bool = False, at: tuple | None = None) -> None:
@@ -136,6 +137,37 @@ class Queue:
         _log.info("%s %s global %s local %s: %.1f us, %.1f GB/s", self.label, kernel.function_name,
                   global_size, local_size, 1e6 * seconds, nbytes / max(seconds, 1e-9) / 1e9)
         self.check_errors()
+
+    def launch_all(self, prepare: Callable[[], None], launches: Sequence[tuple], may_fail: bool = False) -> None:
+        """Enqueue (kernel, global size, local size) triples in order, under one hold of the lock; does not wait.
+
+        `prepare` is called first, with the lock held: it sets the kernels' arguments. So nothing of another thread
+        comes between, and what another thread enqueues sees all of it or nothing.
+
+        Raises: what `prepare` raises; ResourceExhaustedError and InternalError as `launch`.
+        """
+        raw = self.raw
+        try:
+            with self.lock:
+                prepare()
+                for kernel, global_size, local_size in launches:
+                    _enqueue(raw, kernel, global_size, local_size)
+                self.launch_count += len(launches)
+                if may_fail:
+                    self._may_have_failed = True
+        except Exception as error:
+            raise self._translated(error, "launch") from error
+
+    def _launch_all_watched(self, prepare: Callable[[], None], launches: Sequence[tuple],
+                            may_fail: bool = False) -> None:
+        """One by one, each waited for, with a line each where launches are traced."""
+        try:
+            with self.lock:
+                prepare()
+        except Exception as error:
+            raise self._translated(error, "launch") from error
+        for kernel, global_size, local_size in launches:
+            self.launch(kernel, (), global_size, local_size, may_fail, ())
 
     def write(self, block: Block, array: np.ndarray, offset: int = 0) -> None:
         """Copy a C-contiguous array to the block, from byte `offset` on; on return the array may change."""

@@ -12,36 +12,36 @@ from __future__ import annotations
 from typing import Any
 
 from cltensor.core.late import Late
+from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
-from cltensor.graph.program import Program, consumers
+from cltensor.graph.program import Composed, ComposedOp, Program, consumers
 from cltensor.interpret.fusion import LIMIT, fuse
 from cltensor.interpret.record import Node, Symbol
+from cltensor.kernels.expression import lower_expression
+from cltensor.kernels.plan import Plan
 
 __all__ = ["fuse_elementwise", "FusedNode", "INPUTS"]
 
 INPUTS = 20         # tensors and late numbers a kernel reads at most
 
 
-class _FusedOp:
-    """Lends a group its name; looks like a row to the passes that follow."""
-
-    pure, run, view, expr, lower = True, None, False, None, None
-    slots, may_fail, fails = True, False, ""
-
-    def __init__(self, nodes: list[Node], outputs: int):
-        self.name = "fused(" + ", ".join(n.op.name for n in nodes) + ")"
-        self.outputs = outputs
-
-
-class FusedNode(Node):
+class FusedNode(Composed):
     """A group as one node; `expression` is what its kernel computes from its inputs."""
 
     __slots__ = ("expression", "size")
+    elementwise = True
 
     def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any):
-        super().__init__(_FusedOp(nodes, len(results)), tuple(leaves), (), tuple(results),      # type: ignore[arg-type]
-                         nodes[0].device)
+        op = ComposedOp("fused(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
+        super().__init__(op, tuple(leaves), (), tuple(results), nodes[0].device)      # type: ignore[arg-type]
         self.expression, self.size = expression, len(nodes)
+
+    def specs(self) -> tuple:
+        return tuple(x.spec if isinstance(x, Tensor) else Spec((), dtype)
+                     for x, (dtype, _) in zip(self.inputs, self.expression.inputs))
+
+    def plan(self, target: Any) -> Plan:
+        return lower_expression(self.expression, self.specs(), tuple(o.spec for o in self.outputs), target)
 
 
 def _stages(program: Program) -> dict[int, int]:

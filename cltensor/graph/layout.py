@@ -1,0 +1,186 @@
+"""Layout: where each value of a program lies when it is replayed, and what each launch reads and writes.
+
+Values get *positions* in a table of buffers that a replay fills at each call: first what is fed and what variables
+hold, then new values of variables, results, and slots that temporaries take turns in. Views have the position of what
+they view; constants have none, their buffers never change.
+
+Steps that only make new values of variables come last. One of them may write over the old value if nothing reads
+that any more: `donated` lists these, and whether it happens is decided at the call, as somebody may hold the old value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cltensor.base import config
+from cltensor.core.tensor import Tensor, from_numpy
+from cltensor.graph.liveness import Life, chains, slots
+from cltensor.graph.program import Composed, Program, consumers
+from cltensor.interpret.eager import bind_specs, copy_to, input_specs, lower, needs_no_kernel
+from cltensor.interpret.record import EFFECT, Node, Symbol
+from cltensor.interpret.runner import BoundLaunch, bind_launches
+
+__all__ = ["Layout"]
+
+
+class Layout:
+    """The positions of a program's values on a device, and its launches.
+
+    Attributes:
+        size: number of positions.
+        feeds, states: positions of what is fed, and of what the program's variables hold.
+        donated: (position, bytes, which of `states`) of new values that may be written over old ones.
+        results, temporaries: (position, bytes) of blocks that leave, and of slots.
+        launches: (launch, where its buffers are: positions or blocks, where its numbers are: Late or Python numbers).
+        constants: tensors by uid.
+    """
+
+    def __init__(self, program: Program, device: Any):
+        self.device = device
+        self.size = 0
+        self.constants: dict[int, Tensor] = {}
+        self._alias: dict[int, int] = {}                # uid of a view -> uid of what it views
+        self._position: dict[int, int] = {}             # uid of a value, or a workspace's number -> position
+        self.feeds = [self._new(s.uid) for s in program.feeds]
+        self.states = [self._new(s.start.uid) for s in program.states]
+        steps = self._bind(_updates_last(program))
+        self._place(program, steps)
+        self.launches = [(launch, *self._sources(node, launch, works)) for node, bound, works in steps
+                         for launch in bound]
+
+    def _new(self, name: int | None = None) -> int:
+        if name is not None and name in self._position:
+            return self._position[name]
+        at = self.size
+        self.size += 1
+        if name is not None:
+            self._position[name] = at
+        return at
+
+    def position(self, x: Tensor) -> int | None:
+        """Where a tensor's buffer is in the table; None for a constant."""
+        return self._position.get(self._root(x))
+
+    def constant(self, x: Tensor) -> Tensor:
+        """The value of a tensor without a position, on the device."""
+        return self.constants[self._root(x)]
+
+    def _root(self, x: Tensor) -> int:
+        """The value whose memory a tensor is, by uid; constants are kept when first seen."""
+        uid = self._alias.get(x.uid, x.uid)
+        if not isinstance(x, Symbol) and uid not in self.constants:
+            self.constants[uid] = copy_to(x, self.device)
+        return uid
+
+    # -- launches
+    def _bind(self, nodes: list[Node]) -> list[tuple[Node, list[BoundLaunch], tuple]]:
+        """(node, its launches, bytes of its workspaces) of what takes a kernel."""
+        steps = []
+        for node in nodes:
+            op, outs = node.op, tuple(o.spec for o in node.outputs)
+            if op is EFFECT:
+                continue
+            if op.view:
+                self._alias[node.outputs[0].uid] = self._root(node.inputs[0])
+                continue
+            given = tuple(not isinstance(x, Tensor) for x in node.inputs)
+            ins = node.specs() if isinstance(node, Composed) else input_specs(op, node.inputs)
+            if not isinstance(node, Composed) and needs_no_kernel(op, ins, given, outs):
+                made = bind_specs(op, ins, given, outs, node.attrs, self.device)(())
+                self.constants.update((o.uid, value) for o, value in
+                                      zip(node.outputs, made if isinstance(made, tuple) else (made,)))
+                continue
+            traits = self.device.traits
+            plan = node.plan(traits) if isinstance(node, Composed) else lower(op, ins, given, outs, node.attrs, traits)
+            steps.append((node, bind_launches(op, plan, self.device, ins, outs), plan.workspace))
+        return steps
+
+    def _sources(self, node: Node, launch: BoundLaunch, works: tuple) -> tuple[list, list]:
+        """What a launch's buffers are, in the order of its argument positions, and its numbers."""
+        def where(x: Tensor) -> Any:
+            at = self.position(x)
+            return self.constant(x).buffer if at is None else at
+        buffers = [where(node.inputs[i]) for i in launch.ins] + [where(node.outputs[i]) for i in launch.outs]
+        buffers += [self._position[works[i]] for i in launch.works]
+        return buffers, [(cast, node.inputs[i]) for i, cast in launch.slots]
+
+    # -- positions
+    def _place(self, program: Program, steps: list) -> None:
+        written = [s for s in program.states if s.written]
+        count = len(program.fetches) - len(written)     # new values of variables are the last fetches
+        leaving = {self._root(f) for f in program.fetches}
+        uses: dict[int, int] = {}
+        for index, (node, _, _) in enumerate(steps):
+            for x in node.inputs:
+                if isinstance(x, Tensor):
+                    uses[self._root(x)] = index
+        lives: dict[int, Life] = {}
+        for index, (node, _, workspace) in enumerate(steps):
+            for o in node.outputs:
+                if o.spec.size:
+                    lives[o.uid] = Life(o.spec.nbytes, index, uses.get(o.uid, index), self._aligned(node, o),
+                                        o.uid in leaving)
+                else:
+                    self.constants[o.uid] = from_numpy(np.empty(o.spec.shape, o.spec.dtype.np), self.device)
+            names = tuple(-1 - len(lives) - k for k in range(len(workspace)))        # no uid is negative
+            lives.update((name, Life(nbytes, index, index)) for name, nbytes in zip(names, workspace))
+            steps[index] = (*steps[index][:2], names)
+        writes = list(zip(written, program.fetches[count:]))
+        self.donated = self._donations(program.states, writes, uses, lives, leaving)
+        self._share(lives)
+
+    def _aligned(self, node: Node, out: Symbol) -> tuple:
+        """Inputs a result may be written over: an elementwise kernel has read an element before it writes it."""
+        if node.op.expr is None and not (isinstance(node, Composed) and node.elementwise):
+            return ()
+        tensors = [x for x in node.inputs if isinstance(x, Tensor)]
+        unlike = {self._root(x) for x in tensors if x.spec.shape != out.spec.shape}
+        return tuple(r for x in tensors if (r := self._root(x)) not in unlike)
+
+    def _donations(self, states: tuple, writes: list, uses: dict, lives: dict, leaving: set) -> list:
+        """New values of variables that may take the place of the old ones; they are placed here."""
+        found = []
+        number = {id(s): i for i, s in enumerate(states)}
+        for state, value in writes:
+            made = self._root(value)
+            life = lives.get(made)
+            if life is None or value.spec is not state.variable.spec or state.variable.on_host:
+                continue
+            start = state.start.uid
+            over = start in life.over if uses.get(start, -1) == life.birth else uses.get(start, -1) < life.birth
+            if over and start not in leaving:
+                del lives[made]
+                found.append((self._new(made), life.nbytes, number[id(state)]))
+        return found
+
+    def _share(self, lives: dict[int, Life]) -> None:
+        """Give every other value a result's block or a slot."""
+        groups: dict[int, list[int]] = {}
+        for name, head in chains(lives).items():
+            groups.setdefault(head, []).append(name)
+        self.results, shared = [], {}
+        for head, members in groups.items():
+            if any(lives[name].fixed for name in members):
+                at = self._new()
+                self._position.update((name, at) for name in members)
+                self.results.append((at, lives[head].nbytes))
+            else:
+                shared[head] = Life(lives[head].nbytes, lives[head].birth, max(lives[n].death for n in members))
+        # a checking device sees a write past the end only where each value has a block of its own
+        where, sizes = slots(shared, share=bool(config.get("POOL")))
+        places = [(self._new(), nbytes) for nbytes in sizes]
+        for head, slot in where.items():
+            self._position.update((name, places[slot][0]) for name in groups[head])
+        self.temporaries = places
+
+
+def _updates_last(program: Program) -> list[Node]:
+    """The nodes, those at the end whose results nothing reads and a variable takes."""
+    count = len(program.fetches) - sum(s.written for s in program.states)
+    kept = {f.uid for f in program.fetches[count:]}
+    readers = consumers(program)
+    last = {id(n) for n in program.nodes if n.op.expr is not None or isinstance(n, Composed)
+            if all(o.uid in kept and o.uid not in readers for o in n.outputs)}
+    return sorted(program.nodes, key=lambda n: id(n) in last)

@@ -1,0 +1,159 @@
+"""Stepwise replay: a program's nodes bound one by one, for programs with host ops or several devices.
+
+Everything is decided once: kernels, argument positions, and after which step each value is dropped (so that its
+memory serves the next). What runs between host ops cannot be planned as one piece of device work; where it can,
+`graph/planned.py` does it with less.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cltensor.base.errors import InvalidArgumentError
+from cltensor.core.dispatch import eagerly
+from cltensor.core.late import Late
+from cltensor.core.tensor import Tensor
+from cltensor.graph.program import Composed, Program
+from cltensor.interpret.eager import bind_host, bind_specs, input_specs, moving
+from cltensor.interpret.record import EFFECT, Node, Symbol
+from cltensor.interpret.runner import bind_plan
+
+__all__ = ["Stepwise"]
+
+
+class _Step:
+    """One node bound: which values go in, where the results go, which values are dropped after it."""
+
+    __slots__ = ("run", "ins", "outs", "drop", "name")
+
+    def __init__(self, run: Callable, ins: tuple, outs: tuple, name: str):
+        self.run, self.ins, self.outs, self.name = run, ins, outs, name
+        self.drop: tuple = ()
+
+
+class Stepwise:
+    """A program ready to run.
+
+    Args:
+        program: optimised.
+        device: where ops without a device of their own run.
+
+    Attributes: `steps`; `kept_bytes`, memory held between calls.
+    """
+
+    def __init__(self, program: Program, device: Any):
+        self.program = self.recorded = program
+        self.kept_bytes = 0
+        self._device = device
+        self._lock = threading.RLock()
+        self._slot: dict[int, int] = {}         # uid, or identity of a number -> position among the values
+        self._constants: list = []
+        self._lates: list[tuple[int, Late]] = []
+        self._where: dict[int, Any] = {}        # uid -> device
+        self._feeds = [self._place(s.uid) for s in program.feeds]
+        self._starts = [(self._place(s.start.uid), s) for s in program.states]
+        for s in program.feeds:
+            self._where[s.uid] = device
+        for state in program.states:
+            self._where[state.start.uid] = state.variable.placed_on
+        self.steps = [self._bind(n) for n in program.nodes if n.op is not EFFECT]
+        self._effects = [dict(n.attrs)["call"] for n in program.nodes if n.op is EFFECT]
+        fetches = [self._value(f) for f in program.fetches]
+        written = [s.variable for s in program.states if s.written]
+        count = len(fetches) - len(written)             # new values of variables are the last fetches
+        self._fetches, self._writes = fetches[:count], list(zip(written, fetches[count:]))
+        self._template: list[Any] = [None] * len(self._slot)
+        for at, value in self._constants:
+            self._template[at] = value
+        # numbers are drawn in the order of the ops that read them, as eager execution would
+        self._sources = sorted({s for _, late in self._lates for s in late.sources}, key=lambda s: s.order)
+        self._plan_drops()
+
+    # -- binding
+    def _place(self, name: int) -> int:
+        return self._slot.setdefault(name, len(self._slot))
+
+    def _value(self, x: Any) -> int:
+        """Position of a node's input; constants and late numbers get one when first seen."""
+        name = x.uid if isinstance(x, Tensor) else -id(x)
+        known = self._slot.get(name)
+        if known is not None:
+            return known
+        at = self._place(name)
+        if isinstance(x, Late):
+            self._lates.append((at, x))
+        elif isinstance(x, Symbol):
+            raise InvalidArgumentError(f"replay: {x} is read and neither fed nor computed here")
+        else:
+            self._constants.append((at, x))
+        return at
+
+    def _bind(self, node: Node) -> _Step:
+        device = node.device or self._device_of(node)
+        op = node.op
+        if op.run is not None:
+            run: Callable = bind_host(op, device, node.attrs)
+        elif isinstance(node, Composed):
+            run = bind_plan(op, node.plan(device.traits), device, node.specs(), tuple(o.spec for o in node.outputs))
+        else:
+            slots = tuple(not isinstance(x, Tensor) for x in node.inputs)
+            run = bind_specs(op, input_specs(op, node.inputs), slots, tuple(o.spec for o in node.outputs), node.attrs,
+                             device)
+        moves = tuple(i for i, x in enumerate(node.inputs) if isinstance(x, Tensor)
+                      and self._where.get(x.uid, x.placed_on) is not device)
+        for o in node.outputs:
+            self._where[o.uid] = device
+        ins_at = tuple(self._value(x) for x in node.inputs)
+        outs_at = tuple(self._place(o.uid) for o in node.outputs)
+        return _Step(moving(run, device, moves) if moves else run, ins_at, outs_at, op.name)
+
+    def _device_of(self, node: Node) -> Any:
+        for x in node.inputs:
+            if isinstance(x, Tensor):
+                placed = self._where.get(x.uid, x.placed_on)
+                if isinstance(x, Symbol) or x.host is None:
+                    return placed
+        return self._device
+
+    def _plan_drops(self) -> None:
+        kept = {at for at, _ in self._constants} | set(self._fetches) | {at for _, at in self._writes}
+        last: dict[int, int] = {}
+        for i, step in enumerate(self.steps):
+            for at in (*step.ins, *step.outs):
+                last[at] = i
+        for at, i in last.items():
+            if at not in kept:
+                self.steps[i].drop += (at,)
+
+    # -- running
+    def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
+        """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
+        with self._lock, eagerly():
+            for source in self._sources:
+                source.begin()
+            values = self._template.copy()
+            for at, value in zip(self._feeds, feeds):
+                values[at] = value
+            for at, state in self._starts:
+                values[at] = state.variable.current()
+            for at, late in self._lates:
+                values[at] = late.value()
+            del feeds
+            for step in self.steps:
+                out = step.run(tuple([values[i] for i in step.ins]))
+                if type(out) is tuple:
+                    for at, value in zip(step.outs, out):
+                        values[at] = value
+                else:
+                    values[step.outs[0]] = out
+                for at in step.drop:
+                    values[at] = None
+            fetched = [values[at] for at in self._fetches]
+            writes = [(variable, values[at]) for variable, at in self._writes]
+            for variable, value in writes:
+                variable._put(value, "assign")
+            for call in self._effects:
+                call()
+        return [Tensor(t.sig, t.buffer, t.host) for t in fetched]
