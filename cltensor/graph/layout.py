@@ -4,8 +4,8 @@ Values get *positions* in a table of buffers that a replay fills at each call: f
 hold, then new values of variables, results, and slots that temporaries take turns in. Views have the position of what
 they view; constants have none, their buffers never change.
 
-Steps that only make new values of variables come last. One of them may write over the old value if nothing reads
-that any more: `donated` lists these, and whether it happens is decided at the call, as somebody may hold the old value.
+A step that only makes new values of variables comes when nothing reads the old ones any more, and may write over
+them: `donated` lists these, and whether it happens is decided at the call, as somebody may hold the old value.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Layout:
         self._position: dict[int, int] = {}             # uid of a value, or a workspace's number -> position
         self.feeds = [self._new(s.uid) for s in program.feeds]
         self.states = [self._new(s.start.uid) for s in program.states]
-        steps = self._bind(_updates_last(program))
+        steps = self._bind(_updates_in_time(program))
         self._place(program, steps)
         self.launches = [(launch, *self._sources(node, launch, works)) for node, bound, works in steps
                          for launch in bound]
@@ -176,11 +176,22 @@ class Layout:
         self.temporaries = places
 
 
-def _updates_last(program: Program) -> list[Node]:
-    """The nodes, those at the end whose results nothing reads and a variable takes."""
+def _updates_in_time(program: Program) -> list[Node]:
+    """The nodes, each update of variables right after the last reader of their old values.
+
+    There it may write over them, and the gradient's memory is free for the next one.
+    """
     count = len(program.fetches) - sum(s.written for s in program.states)
     kept = {f.uid for f in program.fetches[count:]}
+    starts = {s.start.uid for s in program.states if s.written}
     readers = consumers(program)
-    last = {id(n) for n in program.nodes if n.op.expr is not None or isinstance(n, Composed)
-            if all(o.uid in kept and o.uid not in readers for o in n.outputs)}
-    return sorted(program.nodes, key=lambda n: id(n) in last)
+    at = {id(n): i for i, n in enumerate(program.nodes)}
+    updates = {id(n) for n in program.nodes if n.op.expr is not None or isinstance(n, Composed)
+               if all(o.uid in kept and o.uid not in readers for o in n.outputs)}
+
+    def last(node: Node) -> int:
+        if id(node) not in updates:
+            return at[id(node)]
+        return max([at[id(node)]] + [at[id(r)] for x in node.inputs if isinstance(x, Tensor) and x.uid in starts
+                                     for r in readers[x.uid] if id(r) not in updates])
+    return sorted(program.nodes, key=lambda n: (last(n), id(n) in updates))

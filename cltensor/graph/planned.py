@@ -9,7 +9,7 @@ take them, and enqueues all launches under one hold of the queue's lock:
     results                      blocks of their own, as they leave
     new values of variables      written over the old ones where nobody else holds these, else blocks of their own
 
-All that can fail comes before the first launch, and a call that fails changes no variable.
+All that can fail on our side comes before the first launch: a call that fails there changes no variable.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Planned:
         host = None if source is None else source.host
         if host is not None:
             host = host.reshape(sig.spec.shape)
-        return Tensor(sig, source.buffer if at is None else table[at], host)
+        return Tensor(sig, known.buffer if at is None else table[at], host)
 
     def _submit(self, table: list, numbers: list, held: list, blocks: list) -> None:
         """Decide what is written over what, set the arguments that differ, enqueue."""
