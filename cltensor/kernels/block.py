@@ -42,6 +42,10 @@ class Block:
         first = len(self.leaves)
         return self.leaves[number] if number < first else self.steps[number - first]
 
+    def step(self, number: int) -> Step:
+        """The step of a value number that is no leaf's."""
+        return self.steps[number - len(self.leaves)]
+
 
 def size(value: Leaf | Step) -> int:
     """Number of elements."""
@@ -87,6 +91,6 @@ def rounds(block: Block) -> list[Round]:
         else:
             found[at].loops.setdefault(n, []).append(number)
         ready[number] = (at, n)
-    if found and any(block.value(v).fold for values in found[-1].loops.values() for v in values):  # type: ignore
+    if found and any(block.step(v).fold for values in found[-1].loops.values() for v in values):
         found.append(Round())
     return found

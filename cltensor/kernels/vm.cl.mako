@@ -10,20 +10,24 @@
 ##
 ##     [ group 0: `piece` elements ][ group 1 ] ...         piece 0: every group does it all, group 0 stores
 ##
-## An instruction is one word of bytes: opcode, destination d, operands a, b, c, ...; `walk`, `parts`
-## and feet take words behind it (word: the bits of a float). Where instructions look:
+## An instruction is one word of bytes: opcode, destination d, operands a, b, c, ...; `walk`
+## and feet take words behind it. Where instructions look:
 ##
 ##     r[NR][NB]  registers of NB vectors, in the cache; booleans are 0 and 1, halves are floats
 ##     S[]        single numbers: first the arguments s0, s1, ..., then what was kept
 ##     P[]        buffers, the arguments p0, p1, ...
 ##     t[NA][4]   sums: four vectors each, as in reduce.cl.mako, whose bits they have
 ##
-##     load    r[d] = P[a] at the elements of the piece           store   P[d] = r[a]
-##     walk    r[d] = P[a] at (element / word) % next word        keep    S[d] = the first element of r[a]
-##     plus    r[d] = 0 + r[a]: the sum of one element            round   r[d] = r[a] rounded to half
-##     sum     t[d] += r[a]                                       parts   r[d] = the sum of b floats of P[a] / word
-##     spread  r[d] = S[a]                           (head)
-##     total   S[d] = the sum in t[a] / word         (foot)       part    P[d][group] = the sum in t[a]   (foot)
+##     load    r[d] = P[a] at the elements of the piece                             b: 0 float, 1 half, 2 bool
+##     store   P[d] = r[a]                                                          b likewise
+##     walk    r[d] = P[a] at (element / word) % next word                          b likewise
+##     round   r[d] = r[a] rounded to half
+##     plus    r[d] = 0 + r[a]: the sum of one element
+##     keep    S[d] = the first element of r[a]
+##     sum     t[d] += r[a]
+##     spread  r[d] = S[a]                                                          a head
+##     total   S[d] = the sum in t[a] / the float whose bits the next word holds    a foot
+##     part    P[d][group] = the sum in t[a]; the next word is not used             a foot
 ##     then one opcode for each of `texts`: r[d] = text of r[a], r[b], ...
 ##
 ## The last vector of a walk may be short: it is padded with zeros to a full one and computed like the others,
@@ -34,13 +38,14 @@
 ##   buffers    number of arguments p0, p1, ...
 ##   numbers    number of arguments s0, s1, ...
 <%!
+from cltensor.kernels.accumulate import LANES
 from cltensor.kernels.vm_code import KEPT, NA, NB, NR, OPCODES
 op = {name: i for i, name in enumerate(OPCODES)}
-STORED = (("", "float", "p[l]", "p[l] = f[l]"),
-          ("_half", "half", "vload_half(l, p)", "vstore_half_rte(f[l], l, p)"),
-          ("_bool", "uchar", "p[l]", "p[l] = convert_uchar(f[l])"))
 %>
 <%namespace name="own" file="tanh.cl.mako"/>
+// Unrolling these loops would double the time to compile and gain nothing.
+#define NO_UNROLL _Pragma("clang loop unroll(disable) vectorize(disable)")
+#define EACH NO_UNROLL for (uint v = 0; v < many; ++v)
 #define BOOL(m) (convert_uchar16(-(m)))
 % if any("tanh_fast" in line for lines, _, _ in texts for line in lines):
 ${own.tanh_fast(16)}
@@ -54,41 +59,10 @@ inline float total16(const float16 x, const float scale)
     return ((float16)(c.lo + c.hi) / (float16)(scale)).s0;
 }
 
-% for name, ctype, fetch, keep in STORED:
-// The first `some` <= 16 elements of p, zeros behind them.
-inline float16 few${name}(__global const ${ctype} *p, const uint some)
+// Element i of p, by the kind of p.
+inline float element(__global const float *p, const size_t i, const uint kind)
 {
-    float f[16];
-    for (uint l = 0; l < 16; ++l) f[l] = l < some ? ${fetch} : 0.0f;
-    return vload16(0, f);
-}
-
-inline void put${name}(const float16 x, __global ${ctype} *p, const uint some)
-{
-    float f[16];
-    vstore16(x, 0, f);
-    for (uint l = 0; l < some; ++l) ${keep};
-}
-
-% endfor
-// `some` < 16 elements of x moved by `by` lanes, zeros elsewhere.
-inline float16 moved(const float16 x, const uint some, const uint by)
-{
-    float f[16], w[32];
-    vstore16(x, 0, f);
-    vstore16((float16)(0), 0, w);
-    for (uint l = 0; l < some; ++l) w[l + by] = f[l];
-    return vload16(0, w);
-}
-
-// The sum of a few partial sums, in the order of `rows` in reduce.cl.mako.
-inline float sum_parts(__global const float *p, const uint n, const float scale)
-{
-    float16 s0 = (float16)(0), s1 = s0;
-    uint i = 0;
-    for (; i + 16 <= n; i += 16) s0 += vload16(0, p + i);
-    if (i < n) s1 += moved(few(p + i, n - i), n - i, i ? 16 - (n - i) : 0);
-    return total16(s0 + s1, scale);
+    return kind == 0 ? p[i] : kind == 1 ? vload_half(i, (__global const half *)p) : ((__global const uchar *)p)[i];
 }
 
 SOLO __kernel void vm(__global const long *code, const ulong words,
@@ -126,30 +100,28 @@ SOLO __kernel void vm(__global const long *code, const ulong words,
                 const uint d = (w >> 8) & 255, a = (w >> 16) & 255, b = (w >> 24) & 255, c = (w >> 32) & 255;
                 switch (w & 255) {
                 case ${op["load"]}:
-                    if (tail) r[d][0] = few(P[a] + at, tail);
-                    else for (uint v = 0; v < many; ++v) r[d][v] = vload16(v, P[a] + at);
+                    if (tail) {
+                        float f[16];
+                        vstore16((float16)(0), 0, f);
+                        NO_UNROLL for (uint l = 0; l < tail; ++l) f[l] = element(P[a], at + l, b);
+                        r[d][0] = vload16(0, f);
+                    } else if (b == 0) {
+                        EACH r[d][v] = vload16(v, P[a] + at);
+                    } else if (b == 1) {
+                        EACH r[d][v] = vload_half16(v, (__global const half *)P[a] + at);
+                    } else {
+                        EACH r[d][v] = convert_float16(vload16(v, (__global const uchar *)P[a] + at));
+                    }
                     break;
-                case ${op["load_half"]}: {
-                    __global const half *p = (__global const half *)P[a] + at;
-                    if (tail) r[d][0] = few_half(p, tail);
-                    else for (uint v = 0; v < many; ++v) r[d][v] = vload_half16(v, p);
-                    break;
-                }
-                case ${op["load_bool"]}: {
-                    __global const uchar *p = (__global const uchar *)P[a] + at;
-                    if (tail) r[d][0] = few_bool(p, tail);
-                    else for (uint v = 0; v < many; ++v) r[d][v] = convert_float16(vload16(v, p));
-                    break;
-                }
                 case ${op["walk"]}: {
                     const size_t run = code[pc + i + 1], cycle = code[pc + i + 2];
                     size_t k = at / run, j = at - k * run;
+                    float f[16];
                     k %= cycle;
                     i += 2;
-                    for (uint v = 0; v < many; ++v) {
-                        float f[16];
-                        for (uint l = 0; l < 16; ++l) {
-                            f[l] = P[a][k];
+                    EACH {
+                        NO_UNROLL for (uint l = 0; l < 16; ++l) {
+                            f[l] = element(P[a], k, b);
                             if (++j == run) { j = 0; if (++k == cycle) k = 0; }
                         }
                         r[d][v] = vload16(0, f);
@@ -158,25 +130,24 @@ SOLO __kernel void vm(__global const long *code, const ulong words,
                 }
                 case ${op["store"]}:
                     if (!piece && g) break;
-                    if (tail) put(r[a][0], P[d] + at, tail);
-                    else for (uint v = 0; v < many; ++v) vstore16(r[a][v], v, P[d] + at);
+                    if (tail) {
+                        float f[16];
+                        vstore16(r[a][0], 0, f);
+                        NO_UNROLL for (uint l = 0; l < tail; ++l) {
+                            if (b == 0) P[d][at + l] = f[l];
+                            else if (b == 1) vstore_half_rte(f[l], at + l, (__global half *)P[d]);
+                            else ((__global uchar *)P[d])[at + l] = convert_uchar(f[l]);
+                        }
+                    } else if (b == 0) {
+                        EACH vstore16(r[a][v], v, P[d] + at);
+                    } else if (b == 1) {
+                        EACH vstore_half16_rte(r[a][v], v, (__global half *)P[d] + at);
+                    } else {
+                        EACH vstore16(convert_uchar16(r[a][v]), v, (__global uchar *)P[d] + at);
+                    }
                     break;
-                case ${op["store_half"]}: {
-                    __global half *p = (__global half *)P[d] + at;
-                    if (!piece && g) break;
-                    if (tail) put_half(r[a][0], p, tail);
-                    else for (uint v = 0; v < many; ++v) vstore_half16_rte(r[a][v], v, p);
-                    break;
-                }
-                case ${op["store_bool"]}: {
-                    __global uchar *p = (__global uchar *)P[d] + at;
-                    if (!piece && g) break;
-                    if (tail) put_bool(r[a][0], p, tail);
-                    else for (uint v = 0; v < many; ++v) vstore16(convert_uchar16(r[a][v]), v, p);
-                    break;
-                }
                 case ${op["round"]}:
-                    for (uint v = 0; v < many; ++v) {
+                    EACH {
                         ushort h[16];
                         vstore_half16_rte(r[a][v], 0, (half *)h);
                         r[d][v] = vload_half16(0, (half *)h);
@@ -188,23 +159,24 @@ SOLO __kernel void vm(__global const long *code, const ulong words,
                 case ${op["sum"]}: {
                     uint v = 0;
                     if (tail) {     // at the end of a vector, as in reduce.cl.mako; a lone one begins at its first lane
-                        t[d][1] += moved(r[a][0], tail, at > first ? 16 - tail : 0);
+                        float f[32];
+                        const int16 own = (int16)(tail) > (int16)(${LANES});
+                        vstore16((float16)(0), 0, f);
+                        vstore16(select((float16)(0), r[a][0], own), 0, f + (at > first ? 16 - tail : 0));
+                        t[d][1] += vload16(0, f);
                         break;
                     }
-                    for (; v + 4 <= many; v += 4)
+                    NO_UNROLL for (; v + 4 <= many; v += 4)
                         for (uint k = 0; k < 4; ++k) t[d][k] += r[a][v + k];
-                    for (; v < many; ++v) t[d][0] += r[a][v];
+                    NO_UNROLL for (; v < many; ++v) t[d][0] += r[a][v];
                     break;
                 }
-                case ${op["parts"]}:
-                    r[d][0] = (float16)(sum_parts(P[a], b, as_float((int)code[pc + ++i])));
-                    break;
                 case ${op["plus"]}:
                     r[d][0] = (float16)(0.0f) + r[a][0];
                     break;
 % for k, (lines, operands, result) in enumerate(texts):
                 case ${len(OPCODES) + k}:
-                    for (uint v = 0; v < many; ++v) {
+                    EACH {
 % for i, ctype in enumerate(operands):
                         const ${vec(ctype, 16)} v${i} = ${
                             "" if ctype == "float" else "convert_uchar16("}r[${"abce"[i]}][v]${")" if ctype != "float" else ""};

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from cltensor.base.dtypes import as_dtype
-from cltensor.kernels.block import Block, Leaf, Round, rounds, size
+from cltensor.kernels.block import Block, Leaf, Round, Step, rounds, size
 from cltensor.kernels.expression import groups_for
 from cltensor.kernels.plan import IN, OUT, SCALAR, SLOT, TABLE, WORK, Launch, Plan, launch
 from cltensor.kernels.reduction import pieces
@@ -31,7 +31,7 @@ def lower_interpreted(block: Block, target: Any) -> Plan | None:
     operand broadcasts along more than one run of axes, something is empty, or a section takes too many registers or
     arguments. It does not under the gpu schedule.
     """
-    known: tuple = (*block.leaves, *block.steps)
+    known: tuple[Leaf | Step, ...] = (*block.leaves, *block.steps)
     if target.schedule != "cpu" or not block.outputs or not all(size(v) for v in known):
         return None
     try:
@@ -55,11 +55,11 @@ class _Lowering:
     def __init__(self, block: Block, target: Any):
         self.block, self.rounds = block, rounds(block)
         self.first = len(block.leaves)
-        self.cuts = {(k, n): _pieces(n, any(block.value(v).fold for v in values), target)   # type: ignore[union-attr]
+        self.cuts = {(k, n): _pieces(n, any(block.step(v).fold for v in values), target)
                      for k, r in enumerate(self.rounds) for n, values in r.loops.items()}
         self.alone = all(groups == 1 for groups, _ in self.cuts.values())
         self.places = {i: IN(i) for i, leaf in enumerate(block.leaves) if not leaf.slot}
-        self.partial: dict[int, tuple[tuple, int, float]] = {}   # sum -> buffer of its parts, their number, a divisor
+        self.partial: dict[int, tuple[tuple, int, int]] = {}     # sum -> buffer of its parts, their number, elements
         self.workspace: list[int] = []
         self.readers: dict[int, set[tuple]] = {}                 # value -> the walks that read it
         for i, v in enumerate(block.outputs):
@@ -74,16 +74,15 @@ class _Lowering:
                  for n, values in [(1, r.singles), *r.loops.items()] for v in values]
         home = {v: walk for walk, v in walks}
         for walk, v in walks:
-            for operand in self.block.value(v).operands:            # type: ignore[union-attr]
+            for operand in self.block.step(v).operands:
                 self.readers.setdefault(operand, set()).add(walk)
         for v, (k, n) in home.items():
-            step = self.block.value(v)
+            step = self.block.step(v)
             far = any(walk != (k, n) for walk in self.readers.get(v, ()))
-            if step.fold and n > 1:                                 # type: ignore[union-attr]
+            if step.fold and n > 1:
                 if not self.alone:
                     groups = self.cuts[k, n][0]
-                    scale = float(n) if step.fold == "mean" else 1.0        # type: ignore[union-attr]
-                    self.partial[v] = (self._work(4 * groups), groups, scale)
+                    self.partial[v] = (self._work(4 * groups), groups, n)
             elif v not in self.places and (
                     far if n > 1 else not self.alone and any(later != k for later, _ in self.readers.get(v, ()))):
                 self.places[v] = self._work(size(step) * as_dtype(step.dtype).size)
@@ -100,7 +99,7 @@ class _Lowering:
             for n, values in r.loops.items():
                 run.walk(n, values, self.cuts[k, n][1])
             due = [v for n, values in r.loops.items() for v in values
-                   if self.block.value(v).fold and v in self.places]        # type: ignore[union-attr]
+                   if self.block.step(v).fold and v in self.places]
             if not self.alone:
                 launches.append(run.launch(max([self.cuts[k, n][0] for n in r.loops], default=1)))
                 run = _Run(self)
@@ -142,12 +141,17 @@ class _Run:
 
     def numbers(self, k: int, here: Round, due: list[int]) -> None:
         """A section of one element: sums that are `due` as results, the round's numbers, what its loops read."""
-        block = self.whole.block
+        block, partial = self.whole.block, self.whole.partial
         read = {v: True for values in here.loops.values() for s in values
-                for v in block.value(s).operands if size(block.value(v)) == 1}          # type: ignore[union-attr]
+                for v in block.step(s).operands if size(block.value(v)) == 1}
         later = [v for v in here.singles if v in read
                  or self.whole.alone and any(walk[0] > k for walk in self.whole.readers.get(v, ()))]
         fetched = [v for v in read if v not in here.singles and self.number(v) is None]
+        wanted = [*due, *(v for s in here.singles for v in block.step(s).operands), *fetched]
+        for v in dict.fromkeys(wanted):
+            if v in partial and self.number(v) is None:
+                self.finish(v)
+        fetched = [v for v in fetched if v not in partial]
         section = Section(self, 1, here.singles, [*due, *later, *fetched])
         for v in due:
             section.register(v, ())
@@ -162,11 +166,18 @@ class _Run:
             section.done(v)
         self.code += section.words(0)
 
+    def finish(self, v: int) -> None:
+        """A section that sums the parts of a sum, in the order of `rows` in reduce.cl.mako; every group does."""
+        parts, count, n = self.whole.partial[v]
+        section = Section(self, count, [], [])
+        section.finish(v, parts, n)
+        self.code += section.words(0)
+
     def walk(self, n: int, values: list[int], piece: int) -> None:
         """A section of n elements; its sums become kept numbers, or parts in a buffer."""
         section = Section(self, n, values, [])
         for v in values:
-            if self.whole.block.value(v).fold:          # type: ignore[union-attr]
+            if self.whole.block.step(v).fold:
                 section.fold(v)
             else:
                 section.compute(v)

@@ -21,9 +21,9 @@ from cltensor.kernels.expression import Expression, Statement, statement_lines
 __all__ = ["install", "texts", "Beyond", "Section", "Instruction", "encode", "OPCODES", "NR", "NB", "NA", "KEPT"]
 
 NR, NB, NA, KEPT = 16, 16, 4, 32      # registers, vectors in one, sums of a section, numbers kept
-OPCODES = ("load", "load_half", "load_bool", "walk", "store", "store_half", "store_bool", "round", "keep", "sum",
-           "parts", "plus", "spread", "total", "part")
-_KINDS = {"float32": "", "float16": "_half", "bool": "_bool"}
+OPCODES = ("load", "store", "walk", "round", "plus", "keep", "sum", "spread", "total", "part")
+_OP = {name: i for i, name in enumerate(OPCODES)}
+_KINDS = {"float32": 0, "float16": 1, "bool": 2}
 
 Instruction = tuple[str, tuple[str, ...], str]      # text, dtype of each operand, dtype of the result
 _collect: Callable[[], tuple[Instruction, ...]] = tuple
@@ -67,10 +67,11 @@ def opcode(text: str, operands: tuple[str, ...], result: str) -> int:
     return found
 
 
-def _control(name: str, dtype: str = "float32") -> int:
-    if dtype not in _KINDS or _KINDS[dtype] and name not in ("load", "store"):
+def kind_of(dtype: str) -> int:
+    """How elements of this dtype are loaded and stored."""
+    if dtype not in _KINDS:
         raise Beyond
-    return OPCODES.index(name + _KINDS[dtype])
+    return _KINDS[dtype]
 
 
 def encode(instruction: tuple, numbers: int) -> int:
@@ -117,12 +118,12 @@ class Section:
         self.free = list(range(NR))[::-1]
         self.left = Counter(extra)          # readers still to come
         for k in values:
-            self.left.update(set(self.block.value(k).operands))
+            self.left.update(set(self.block.step(k).operands))
         for value in self.left:             # before all others: nothing else may ever use these registers
             number = run.number(value) if size(self.block.value(value)) == 1 else None
             if number is not None:
                 d = self.at[value] = self.take()
-                self.heads.append((_control("spread"), d, number))
+                self.heads.append((_OP["spread"], d, number))
                 self.spread.add(value)
 
     def take(self) -> int:
@@ -132,21 +133,15 @@ class Section:
 
     def register(self, value: int, shape: tuple) -> int:
         """The register of a value as an operand of a result of this shape."""
-        if value in self.at:
-            return self.at[value]
-        v = self.block.value(value)
-        d = self.at[value] = self.take()
-        if value in self.run.whole.partial:
-            place, count, scale = self.run.whole.partial[value]
-            self.body += [(_control("parts"), d, self.run.buffer(place), count), _bits(scale)]
-        elif size(v) == self.n:
-            self.body.append((_control("load", v.dtype), d, self.run.buffer(self.run.whole.places[value])))
-        else:
-            if v.dtype != "float32":
-                raise Beyond
-            place = self.run.buffer(self.run.whole.places[value])
-            self.body += [(_control("walk"), d, place), *walk_of(v.shape, shape)]
-        return d
+        if value not in self.at:
+            v = self.block.value(value)
+            place, kind = self.run.buffer(self.run.whole.places[value]), kind_of(v.dtype)
+            d = self.at[value] = self.take()
+            if size(v) == self.n:
+                self.body.append((_OP["load"], d, place, kind))
+            else:
+                self.body += [(_OP["walk"], d, place, kind), *walk_of(v.shape, shape)]
+        return self.at[value]
 
     def done(self, value: int) -> None:
         """One reader less; a register nobody reads any more is free, if the next piece does not want it as it is."""
@@ -156,12 +151,12 @@ class Section:
 
     def compute(self, k: int) -> None:
         """The step of this value number, stored where it has a place."""
-        step = self.block.value(k)
+        step = self.block.step(k)
         registers = [self.register(v, step.shape) for v in step.operands]
         if step.fold:       # of one element
             if step.dtype != "float32":
                 raise Beyond
-            code = _control("plus")
+            code = _OP["plus"]
         else:
             code = opcode(step.text, tuple(self.block.value(v).dtype for v in step.operands), step.dtype)
         for v in set(step.operands):
@@ -169,7 +164,7 @@ class Section:
         d = self.at[k] = self.take()
         self.body.append((code, d, *registers))
         if step.dtype == "float16":
-            self.body.append((_control("round"), d, d))
+            self.body.append((_OP["round"], d, d))
         self.store(k)
         if not self.left[k]:
             self.free.append(self.at.pop(k))
@@ -178,26 +173,43 @@ class Section:
         """Write a value that is in a register to its place, if it has one."""
         place = self.run.whole.places.get(k)
         if place is not None:
-            self.body.append((_control("store", self.block.value(k).dtype), self.run.buffer(place), self.at[k]))
+            kind = kind_of(self.block.value(k).dtype)
+            self.body.append((_OP["store"], self.run.buffer(place), self.at[k], kind))
 
     def keep(self, k: int) -> None:
         """Keep a single number for the sections behind."""
-        self.body.append((_control("keep"), self.run.keep(k), self.at[k]))
+        self.body.append((_OP["keep"], self.run.keep(k), self.at[k]))
 
     def fold(self, k: int) -> None:
         """Sum a register: a kept number, or where groups share the work, parts in a buffer."""
-        step = self.block.value(k)
-        if step.dtype != "float32" or self.sums == NA:
+        step, partial = self.block.step(k), self.run.whole.partial.get(k)
+        if step.dtype != "float32":
             raise Beyond
-        a = self.register(step.operands[0], step.shape)
-        self.body.append((_control("sum"), self.sums, a))
+        self._sum(self.register(step.operands[0], step.shape))
         self.done(step.operands[0])
-        scale = float(self.n) if step.fold == "mean" else 1.0
-        if k in self.run.whole.partial:
-            self.feet += [(_control("part"), self.run.buffer(self.run.whole.partial[k][0]), self.sums), 0]
+        if partial:
+            self.feet += [(_OP["part"], self.run.buffer(partial[0]), self.sums), 0]
         else:
-            self.feet += [(_control("total"), self.run.keep(k), self.sums), _bits(scale)]
+            self._total(k, self.n)
         self.sums += 1
+
+    def finish(self, k: int, parts: tuple, n: int) -> None:
+        """Sum the parts of a sum of n elements."""
+        d = self.take()
+        self.body.append((_OP["load"], d, self.run.buffer(parts), 0))
+        self._sum(d)
+        self.free.append(d)
+        self._total(k, n)
+        self.sums += 1
+
+    def _sum(self, register: int) -> None:
+        if self.sums == NA:
+            raise Beyond
+        self.body.append((_OP["sum"], self.sums, register))
+
+    def _total(self, k: int, n: int) -> None:
+        divisor = np.float32(n if self.block.step(k).fold == "mean" else 1)
+        self.feet += [(_OP["total"], self.run.keep(k), self.sums), int(divisor.view(np.int32))]
 
     def words(self, piece: int) -> list[Any]:
         """The section's code; nothing if it does nothing."""
@@ -205,7 +217,3 @@ class Section:
             return []
         counts = len(self.heads) + (len(self.body) << 16) + (len(self.feet) << 32)
         return [self.n, piece, counts, *self.heads, *self.body, *self.feet]
-
-
-def _bits(value: float) -> int:
-    return int(np.float32(value).view(np.int32))
