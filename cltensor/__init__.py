@@ -64,6 +64,7 @@ from cltensor.ops.diagonal import (
     depth_to_space, diag, diag_part, matrix_band_part, matrix_diag, matrix_diag_part, matrix_set_diag, repeat,
     reverse_sequence, roll, sequence_mask, space_to_depth, trace,
 )
+from cltensor.ops.einsum import einsum
 from cltensor.ops.functions import (
     acos, acosh, asin, asinh, atan, atan2, atanh, ceil, cos, cosh, erf, erfc, exp, expm1, floor,
     log, log1p, log_sigmoid, reciprocal, rint, round, rsqrt, sigmoid, sin, sinh, sqrt, tan, tanh,
@@ -90,6 +91,7 @@ from cltensor.ops.scan import argmax, argmin, cumprod, cumsum
 from cltensor.ops.selection import (
     boolean_mask, decode_raw, invert_permutation, meshgrid, one_hot, unique,
 )
+from cltensor.ops.sort import argsort, sort
 from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
@@ -105,17 +107,17 @@ __all__ = [
     "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions", "GradientTape", "Graph",
     "IndexedSlices", "Operation", "Session", "Tensor", "TensorShape", "TensorSpec",
     "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add", "add_n", "app", "argmax",
-    "argmin", "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan", "atan2",
-    "atanh", "bincount", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
+    "argmin", "argsort", "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan",
+    "atan2", "atanh", "bincount", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
     "check_numerics", "cholesky", "cholesky_solve", "clip_by_average_norm", "clip_by_global_norm",
     "clip_by_norm", "clip_by_value", "concat", "cond", "confusion_matrix", "constant",
     "constant_initializer", "contrib", "control_dependencies", "convert_to_tensor", "cos", "cosh",
     "cumprod", "cumsum", "custom_gradient", "data", "decode_raw", "depth_to_space", "device",
     "diag", "diag_part", "disable_eager_execution", "div", "divide", "double", "dynamic_partition",
-    "dynamic_stitch", "enable_eager_execution", "equal", "erf", "erfc", "errors", "estimator",
-    "executing_eagerly", "exp", "expand_dims", "expm1", "eye", "fill", "flags", "float16",
-    "float32", "float64", "floor", "floordiv", "floormod", "foldl", "foldr", "function", "gather",
-    "gather_nd", "get_default_graph", "get_default_session", "gfile", "global_norm",
+    "dynamic_stitch", "einsum", "enable_eager_execution", "equal", "erf", "erfc", "errors",
+    "estimator", "executing_eagerly", "exp", "expand_dims", "expm1", "eye", "fill", "flags",
+    "float16", "float32", "float64", "floor", "floordiv", "floormod", "foldl", "foldr", "function",
+    "gather", "gather_nd", "get_default_graph", "get_default_session", "gfile", "global_norm",
     "global_variables", "global_variables_initializer", "glorot_normal_initializer",
     "glorot_uniform_initializer", "gradients", "greater", "greater_equal", "group", "half",
     "histogram_fixed_width", "identity", "initializers", "int16", "int32", "int64", "int8",
@@ -135,10 +137,10 @@ __all__ = [
     "reverse_v2", "rint", "roll", "round", "rsqrt", "saturate_cast", "saved_model", "scan",
     "scatter_nd", "segment_sum", "self_adjoint_eig", "self_adjoint_eigvals", "sequence_mask",
     "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin",
-    "sinh", "size", "slice", "space_to_depth", "split", "sqrt", "square", "squared_difference",
-    "squeeze", "stack", "stop_gradient", "strided_slice", "subtract", "summary", "svd", "tan",
-    "tanh", "tensordot", "tile", "to_double", "to_float", "to_int32", "to_int64", "trace", "train",
-    "trainable_variables", "transpose", "truediv", "truncated_normal",
+    "sinh", "size", "slice", "sort", "space_to_depth", "split", "sqrt", "square",
+    "squared_difference", "squeeze", "stack", "stop_gradient", "strided_slice", "subtract",
+    "summary", "svd", "tan", "tanh", "tensordot", "tile", "to_double", "to_float", "to_int32",
+    "to_int64", "trace", "train", "trainable_variables", "transpose", "truediv", "truncated_normal",
     "truncated_normal_initializer", "truncatediv", "uint8", "uniform_unit_scaling_initializer",
     "unique", "unsorted_segment_sum", "unstack", "variance_scaling_initializer", "where",
     "while_loop", "zeros", "zeros_initializer", "zeros_like",

@@ -46,14 +46,15 @@ from cltensor.ops.nn import (
     softmax,
 )
 from cltensor.ops.pool import avg_pool, max_pool, pool
+from cltensor.ops.sort import in_top_k, top_k
 
 __all__ = [
     "atrous_conv2d", "avg_pool", "batch_normalization", "bias_add", "conv1d", "conv2d",
     "conv2d_backprop_filter", "conv2d_backprop_input", "conv2d_transpose", "depthwise_conv2d",
     "depthwise_conv2d_native", "dropout", "dynamic_rnn", "elu", "embedding_lookup",
-    "fused_batch_norm", "gelu", "l2_loss", "l2_normalize", "leaky_relu", "log_sigmoid",
+    "fused_batch_norm", "gelu", "in_top_k", "l2_loss", "l2_normalize", "leaky_relu", "log_sigmoid",
     "log_softmax", "max_pool", "moments", "pool", "relu", "relu6", "rnn_cell", "selu",
     "separable_conv2d", "sigmoid", "sigmoid_cross_entropy_with_logits", "softmax",
     "softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2", "softplus",
-    "softsign", "sparse_softmax_cross_entropy_with_logits", "static_rnn", "tanh",
+    "softsign", "sparse_softmax_cross_entropy_with_logits", "static_rnn", "tanh", "top_k",
 ]

@@ -16,6 +16,7 @@ from tests.ops import (
     matrices,
     neural,
     normalization,
+    orders,
     products,
     randoms,
     recurrent,
@@ -28,7 +29,8 @@ __all__ = ["ROWS", "covered"]
 
 ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
                          *neural.ROWS, *products.ROWS, *convolution.ROWS,
-                         *normalization.ROWS, *matrices.ROWS, *randoms.ROWS, *updates.ROWS, *recurrent.ROWS)
+                         *normalization.ROWS, *matrices.ROWS, *orders.ROWS, *randoms.ROWS, *updates.ROWS,
+                         *recurrent.ROWS)
 
 
 def covered() -> set[str]:

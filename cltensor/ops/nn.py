@@ -21,6 +21,7 @@ from cltensor.kernels.rowwise import lower_softmax
 from cltensor.ops.array import reshape, squeeze, transpose
 from cltensor.ops.functions import exp, rsqrt
 from cltensor.ops.gather import gather
+from cltensor.ops.join import concat
 from cltensor.ops.math import cast, maximum, square, squared_difference
 from cltensor.ops.reduce import reduce_mean, reduce_sum
 
@@ -201,10 +202,11 @@ def embedding_lookup(params: Any, ids: Any, partition_strategy: str = "mod", nam
     """Rows of `params` by `ids`: `gather` along the first axis; its gradient is sparse.
 
     Args:
-        params: tensor or variable, or a list of one.
+        params: tensor or variable; or a list of partitions, which are looked up as one.
         ids: int32 or int64, any shape.
+        partition_strategy: "mod": id i is row i // n of partition i % n; "div": partitions are consecutive rows.
 
-    Raises: InvalidArgumentError for an id out of range; UnimplementedError for several params or max_norm.
+    Raises: InvalidArgumentError for an id out of range, or another strategy; UnimplementedError for max_norm.
 
     Example:
         >>> import cltensor as tf
@@ -215,7 +217,21 @@ def embedding_lookup(params: Any, ids: Any, partition_strategy: str = "mod", nam
         raise UnimplementedError("embedding_lookup: max_norm is not offered; use clip_by_norm on the result")
     if isinstance(params, (list, tuple)) and params and hasattr(type(params[0]), "dtype"):
         if len(params) > 1:
-            raise UnimplementedError(f"embedding_lookup: params is a list of {len(params)} partitions; "
-                                     "concat them first")
+            return _partitioned(params, convert(ids), partition_strategy)
         params = params[0]
     return gather(params, ids)
+
+
+def _partitioned(params: Any, ids: Any, strategy: str) -> Any:
+    whole = concat(list(params), 0)
+    if strategy == "div":
+        return gather(whole, ids)
+    if strategy != "mod":
+        raise InvalidArgumentError(f"embedding_lookup: partition_strategy must be 'mod' or 'div', it is {strategy!r}")
+    sizes, n = [p.shape.as_list()[0] for p in params], len(params)
+    if sizes != sorted(sizes, reverse=True) or sizes[0] - sizes[-1] > 1:
+        raise InvalidArgumentError(f"embedding_lookup: with 'mod' the partitions must be equally long, the first ones "
+                                   f"one row longer at most; they have {sizes} rows")
+    # a table rather than arithmetic on ids: an id out of range is seen by the gather
+    rows = [sum(sizes[:i % n]) + i // n for i in range(sum(sizes))]
+    return gather(whole, gather(rows, ids))

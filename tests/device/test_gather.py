@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import cltensor as tf
 from cltensor.autodiff.tape import GradientTape
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.core.indexed_slices import IndexedSlices
@@ -233,3 +234,25 @@ def test_by_value():
         for got, want in zip(selection.meshgrid([1, 2], [3, 4, 5], indexing=indexing),
                              np.meshgrid([1, 2], [3, 4, 5], indexing=indexing)):
             assert np.array_equal(got.numpy(), want)
+
+
+def test_embedding_in_partitions():
+    whole = np.arange(14, dtype=np.float32).reshape(7, 2)
+    parts = [tf.Variable(whole[i::3]) for i in range(3)]
+    ids = tf.constant([[6, 0], [3, 4]])
+    with tf.GradientTape() as tape:
+        rows = tf.nn.embedding_lookup(parts, ids)
+        loss = tf.reduce_sum(rows * rows)
+    np.testing.assert_array_equal(rows.numpy(), whole[ids.numpy()])
+    grads = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, parts)]
+    dense = np.zeros_like(whole)
+    np.add.at(dense, ids.numpy(), 2 * whole[ids.numpy()])
+    for i, g in enumerate(grads):
+        np.testing.assert_array_equal(g, dense[i::3])
+    in_a_row = [whole[:4], whole[4:]]
+    np.testing.assert_array_equal(tf.nn.embedding_lookup([tf.constant(p) for p in in_a_row], ids, "div").numpy(),
+                                  whole[ids.numpy()])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="7 is not in"):
+        tf.nn.embedding_lookup(parts, [7]).numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="equally long"):
+        tf.nn.embedding_lookup([tf.constant(whole[:2]), tf.constant(whole[2:])], ids)
