@@ -18,6 +18,7 @@ from cltensor.core.tensor import Tensor, convert
 from cltensor.ops.array import reshape, transpose
 from cltensor.ops.linalg import matmul
 from cltensor.ops.reduce import reduce_sum
+from cltensor.ops.sized import sized
 
 __all__ = ["einsum"]
 
@@ -74,6 +75,7 @@ def _product(a: tuple[Tensor, str], b: tuple[Tensor, str], needed: set, sizes: d
     return reshape(matmul(left, right), (*of(batch), *of(rows), *of(columns))), batch + rows + columns
 
 
+@sized
 def einsum(equation: str, *inputs: Any, **kwargs: Any) -> Tensor:
     """Sums of products of tensors, with the dimensions of each named by letters.
 

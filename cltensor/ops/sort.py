@@ -19,6 +19,7 @@ from cltensor.ops.creation import range as _range
 from cltensor.ops.gather import gather
 from cltensor.ops.math import cast, greater, is_finite, less, logical_and
 from cltensor.ops.reduce import reduce_sum
+from cltensor.ops.sized import sized
 from cltensor.ops.slicing import slice as _slice
 
 __all__ = ["argsort", "sort", "top_k", "in_top_k"]
@@ -66,6 +67,7 @@ def _picked(x: Any, order: Any) -> Any:
     return reshape(gather(reshape(x, (rows * n,)), reshape(flat, (rows * k,))), (*lead, k))
 
 
+@sized
 def argsort(values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: bool = True,
             name: str | None = None) -> Any:
     """Positions that put values in order along an axis; equal values keep their order.
@@ -88,6 +90,7 @@ def argsort(values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: b
     return order if back is None else transpose(order, back)
 
 
+@sized
 def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Any:
     """Values in order along an axis.
 
@@ -104,6 +107,7 @@ def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | 
     return out if back is None else transpose(out, back)
 
 
+@sized
 def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> tuple:
     """The k largest values of each row (the last dimension) in descending order, and their positions.
 
@@ -127,6 +131,7 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     return _picked(x, first), first
 
 
+@sized
 def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) -> Any:
     """Whether the score of the target class is among the k best; ties at the border count as within.
 
