@@ -20,7 +20,7 @@
 ##   periodic   per tensor, whether it repeats along the (then flat) result with period `period`, a short row; () if
 ##              none does. A periodic tensor is unrolled into a private array once per work-item, from which a
 ##              vector is one load, at the phase of its first element.
-<%namespace name="own" file="tanh.cl.mako"/>
+<%namespace name="words" file="statements.cl.mako"/>
 <%
 V = 16 if schedule == "cpu" else 4
 tensors = [(i, d) for i, (d, slot) in enumerate(inputs) if not slot]
@@ -28,25 +28,7 @@ slots = [(i, d) for i, (d, slot) in enumerate(inputs) if slot]
 cpu = schedule == "cpu"
 repeats = [(i, d) for (i, d), r in zip(tensors, periodic) if r]
 %>
-#define BOOL(m) (convert_uchar${V}(-(m)))
-#define ROUND_HALF(type, name, value) \
-    ushort h_##name[${V}]; vstore_half${V}_rte(value, 0, (half *)h_##name); \
-    type name = vload_half${V}(0, (half *)h_##name);
-
-% if any("pow_lanes" in line for line in lines):
-// PoCL 3.1's vector pow of doubles is wrong for some values (2.2625^2.5 by 2^5); its scalar pow is right.
-static double${V} pow_lanes(double${V} x, double${V} y) {
-    double a[${V}], b[${V}];
-    vstore${V}(x, 0, a);
-    vstore${V}(y, 0, b);
-    for (uint i = 0; i < ${V}; ++i) a[i] = pow(a[i], b[i]);
-    return vload${V}(0, a);
-}
-% endif
-% if any("tanh_fast" in line for line in lines):
-${own.tanh_fast(V)}
-% endif
-
+${words.needs(lines, V)}
 <%def name="compute()">
 % for line in lines:
         ${line}

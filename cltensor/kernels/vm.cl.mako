@@ -42,15 +42,11 @@ from cltensor.kernels.accumulate import LANES
 from cltensor.kernels.vm_code import KEPT, NA, NB, NR, OPCODES
 op = {name: i for i, name in enumerate(OPCODES)}
 %>
-<%namespace name="own" file="tanh.cl.mako"/>
+<%namespace name="words" file="statements.cl.mako"/>
 // Unrolling these loops would double the time to compile and gain nothing.
 #define NO_UNROLL _Pragma("clang loop unroll(disable) vectorize(disable)")
 #define EACH NO_UNROLL for (uint v = 0; v < many; ++v)
-#define BOOL(m) (convert_uchar16(-(m)))
-% if any("tanh_fast" in line for lines, _, _ in texts for line in lines):
-${own.tanh_fast(16)}
-% endif
-
+${words.needs([line for lines, _, _ in texts for line in lines], 16)}
 inline float total16(const float16 x, const float scale)
 {
     const float8 a = x.lo + x.hi;

@@ -15,6 +15,7 @@ from cltensor.core.tensor import from_numpy, to_array
 from cltensor.interpret import instructions
 from cltensor.interpret.runner import bind_plan
 from cltensor.kernels.block import Block, Leaf, Step
+from cltensor.kernels.chain import lower_compiled
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.kernels.reduction import lower_reduce
 from cltensor.kernels.vm import lower_interpreted
@@ -165,3 +166,8 @@ def random_block(seed):
 def test_random_blocks_interpreted(device, seed):
     done = sum(check(random_block(100 * seed + k), device, k) for k in range(40))
     assert done >= 25 or device.traits.schedule != "cpu"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_blocks_compiled(device, seed):
+    assert sum(check(random_block(100 * seed + k), device, k, lower_compiled) for k in range(6)) >= 5
