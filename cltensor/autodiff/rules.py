@@ -2,7 +2,8 @@
 
 tanh's rule `g * (1 - y * y)` is three ops. If no recorder listens (no outer tape wants the second order),
 the rule is traced once per signature; when all it records are expression rows, they run as one kernel
-with the same bits. A rule that reduces, reshapes or gathers runs as it is written.
+with the same bits. A rule that reduces, reshapes or gathers runs as it is written; so does, where ops wait, one
+that the interpreter kernel knows: its ops then join what is pending.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from cltensor.base.shapes import broadcast_many
 from cltensor.core.dispatch import MEMO_LIMIT, state
 from cltensor.core.op import Vjp
 from cltensor.core.tensor import Tensor
+from cltensor.interpret import defer
+from cltensor.interpret.eager import input_specs
 from cltensor.interpret.fusion import fuse
+from cltensor.interpret.instructions import known
 from cltensor.interpret.record import Recording, Symbol
 from cltensor.interpret.runner import bind_plan
 from cltensor.kernels.expression import lower_expression
@@ -47,28 +51,29 @@ def call(name: str, index: int, vjp: Vjp, values: list) -> Any:
         if len(_memo) >= MEMO_LIMIT:
             _memo.clear()
         _memo[k] = _trace(name, vjp, values)
-    run = _memo[k]
-    return vjp.rule(*values) if run is None else run(tuple(values))
+    run, interpreted = _memo[k]
+    return vjp.rule(*values) if run is None or (interpreted and defer.active()) else run(tuple(values))
 
 
-def _trace(name: str, vjp: Vjp, values: list) -> Any:
-    """The bound kernel of a rule, None where it is not one."""
+def _trace(name: str, vjp: Vjp, values: list) -> tuple[Any, bool]:
+    """The bound kernel of a rule, None where it is not one; and whether its ops do as well where ops wait."""
     device = values[0].placed_on
     if state.device not in (None, device) or any(v.placed_on is not device or not v.spec.size for v in values):
-        return None
+        return None, False
     symbols = [Symbol(v.spec) for v in values]
     try:
         with Recording() as recording:
             result = vjp.rule(*symbols)
     except Exception:       # a rule may look at values; run as written, it works or raises its own error
-        return None
+        return None, False
     if not isinstance(result, Symbol) or len(recording.nodes) < 2:
-        return None
+        return None, False
     expression = fuse(recording.nodes, symbols, [result])
     if expression is None or not result.spec.size:
-        return None
+        return None, False
     ins, outs = tuple(v.spec for v in values), (result.spec,)
     if broadcast_many(name, [s.shape for s in ins]) != result.spec.shape:
-        return None
-    return bind_plan(_Fused(f"gradient of {name}"), lower_expression(expression, ins, outs, device.traits), device,
-                     ins, outs)
+        return None, False
+    run = bind_plan(_Fused(f"gradient of {name}"), lower_expression(expression, ins, outs, device.traits), device,
+                    ins, outs)
+    return run, all(known(n.op, input_specs(n.op, n.inputs), n.outputs[0].spec, n.attrs) for n in recording.nodes)

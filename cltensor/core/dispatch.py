@@ -204,9 +204,9 @@ def _miss(op: OpDef, key: tuple, inputs: tuple, attrs: tuple) -> tuple:
 def bound(op: OpDef, inputs: tuple, attrs: tuple, make: bool = True) -> Any:
     """What `execute` runs for these tensors and Python scalars outside any device scope.
 
-    With `make` False it is None where that is not bound yet.
+    With `make` False signatures do as well as tensors, and it is None where that is not bound yet.
     """
-    key = (attrs, None, *[x.sig if type(x) is _Tensor else SLOTS[type(x)] for x in inputs])
+    key = (attrs, None, *[SLOTS[type(x)] if type(x) in SLOTS else getattr(x, "sig", x) for x in inputs])
     found = op.memo.get(key)
     if found is None and make:
         with device_scope(None):

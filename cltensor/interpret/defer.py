@@ -34,7 +34,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.spec import sig_of
 from cltensor.core.tensor import Tensor, next_uid
 from cltensor.interpret.eager import infer_specs, input_specs, place
-from cltensor.interpret.tiers import Way, alone
+from cltensor.interpret.tiers import Way
 from cltensor.interpret.trie import HEAVY, HELD, LEAVES, NUMBER, REFUSED, State, key_of, root_of
 from cltensor.runtime import device as devices
 
@@ -87,15 +87,13 @@ class Pending:
         self.history[0] += 1
         live = _live(tensors)
         try:
-            if len(tensors) == 1:
+            way = at.plans.get(live)
+            if way is None:
+                way = at.plans.setdefault(live, Way(at, live))
                 self.history[1] += 1
-                if live[0]:
-                    tensors[0].settle(alone(at, inputs).buffer)
-            else:
-                way = at.plans.get(live)
-                if way is None:
-                    way = at.plans.setdefault(live, Way(at, live))
-                    self.history[1] += 1
+            elif len(tensors) == 1:
+                self.history[1] += 1
+            if way.held:
                 for i, value in zip(way.held, way.run(inputs)):
                     tensors[i].settle(value.buffer)
         except BaseException as error:

@@ -6,13 +6,15 @@ missing runs in a kernel of its own; nothing but time depends on it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cltensor.base.dtypes import bool_, float32
-from cltensor.core.op import registry
+from cltensor.core.op import OpDef, registry
 from cltensor.core.spec import Spec
 from cltensor.interpret.eager import expression_text, infer_specs
 from cltensor.kernels import vm_code
 
-__all__ = ["collect", "ROWS"]
+__all__ = ["collect", "known", "ROWS"]
 
 # name of the row, its operands (f float32, b bool), its attributes
 ROWS: tuple[tuple, ...] = (
@@ -28,13 +30,24 @@ _DTYPES = {"f": float32, "b": bool_}
 
 def collect() -> tuple[vm_code.Instruction, ...]:
     """The instructions: text, dtypes of the operands, dtype of the result; equal ones once."""
-    found = {}
+    found = {("x0", ("float32",), "float32"): True}        # broadcasting
     for name, operands, *attrs in ROWS:
         op = registry()[name]
         specs = tuple(Spec((), _DTYPES[o]) for o in operands)
         out, = infer_specs(op, specs, tuple(attrs))
         found[expression_text(op, specs, tuple(attrs)), tuple(s.dtype.name for s in specs), out.dtype.name] = True
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[vm_code.Instruction]:
+    return frozenset(collect())
+
+
+def known(op: OpDef, ins: tuple, out: Spec, attrs: tuple) -> bool:
+    """True if the interpreter kernel has this expression row for these specs."""
+    text = expression_text(op, ins, attrs)
+    return (text, tuple(s.dtype.name for s in ins), out.dtype.name) in _known()
 
 
 vm_code.install(collect)

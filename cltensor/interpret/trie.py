@@ -97,10 +97,16 @@ def _count() -> None:
     global _states
     _states += 1
     if _states > STATES:
-        with _lock:
-            _states = 0
-            for root in _roots.values():
-                root.next = {}
+        forget()
+
+
+def forget() -> None:
+    """Start all tries anew."""
+    global _states
+    with _lock:
+        _states = 0
+        for root in _roots.values():
+            root.next = {}
 
 
 def count() -> int:

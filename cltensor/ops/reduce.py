@@ -63,13 +63,13 @@ def _kept(s: Spec, axis: tuple | None) -> tuple:
 
 
 def _sum_vjp(g: Any, s0: Spec, axis: tuple | None) -> Any:
-    return broadcast_to(reshape(g, _kept(s0, axis)), s0.shape)
+    return broadcast_to(g if axis is None else reshape(g, _kept(s0, axis)), s0.shape)
 
 
 def _mean_vjp(g: Any, s0: Spec, axis: tuple | None) -> Any:
     kept = _kept(s0, axis)
     count = prod(s0.shape) // max(1, prod(kept))
-    return broadcast_to(reshape(g, kept) / float(max(1, count)), s0.shape)
+    return broadcast_to((g if axis is None else reshape(g, kept)) / float(max(1, count)), s0.shape)
 
 
 def _extreme_vjp(g: Any, x0: Any, y: Any, s0: Spec, axis: tuple | None) -> Any:
