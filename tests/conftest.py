@@ -17,6 +17,7 @@ import pytest
 
 from cltensor.base.errors import DeviceError
 from cltensor.core.op import registry
+from cltensor.interpret import defer
 from cltensor.kernels import build
 from cltensor.runtime import device as runtime_device
 
@@ -34,6 +35,14 @@ def pytest_report_header() -> list[str]:
 def device() -> runtime_device.Device:
     """The default device of this lane."""
     return runtime_device.default()
+
+
+@pytest.fixture(autouse=True)
+def nothing_pending() -> Iterator[None]:
+    """Whether ops wait depends on what the tests before gained by it, unless each starts anew."""
+    defer.restart()
+    yield
+    defer.restart()
 
 
 @pytest.fixture

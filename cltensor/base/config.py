@@ -84,7 +84,7 @@ _TABLE: dict[str, _Variable] = {
                               "logical GPUs to make out of the CPU device, to try multi-device code"),
     "SCHEDULE": _Variable("auto", _one_of("auto", "cpu", "gpu"), "auto, cpu, gpu",
                           "structure of kernels; auto goes by the type of the device"),
-    "DEFER": _Variable("0", _one_of("auto", "0", "1", "compile"), "auto, 0, 1, compile",
+    "DEFER": _Variable("auto", _one_of("auto", "0", "1", "compile"), "auto, 0, 1, compile",
                        "eager ops wait and run together: 1 yes, compile with a kernel for every structure at once; "
                        "auto is 1 under the cpu schedule"),
     "POOL": _Variable("1", _flag, _FLAG,

@@ -38,7 +38,7 @@ from cltensor.interpret.tiers import Way
 from cltensor.interpret.trie import HEAVY, HELD, LEAVES, NUMBER, REFUSED, State, key_of, root_of
 from cltensor.runtime import device as devices
 
-__all__ = ["Pending", "flush", "unary", "binary", "active", "using"]
+__all__ = ["Pending", "flush", "unary", "binary", "active", "using", "restart"]
 
 NEVER = 1 << 62                 # ops to run at once: all
 WINDOW, REST = 64, 1024         # flushes looked at; ops that run at once when most of them gained nothing
@@ -301,16 +301,16 @@ def active() -> bool:
 def using(mode: str) -> Iterator[None]:
     """Inside, this thread defers as CLTENSOR_DEFER=mode says. For tests and benchmarks."""
     with config.override(defer=mode):
-        _restart()
+        restart()
         try:
             yield
         finally:
             flush()
-    _restart()
+    restart()
 
 
-def _restart() -> None:
-    """Decide anew whether to defer, with no memory of what was gained."""
+def restart() -> None:
+    """Run what is pending, and decide anew whether to defer, with no memory of what was gained."""
     flush()
     here = state.here
     here.pending, here.immediate, here.blocks = None, 0, {}

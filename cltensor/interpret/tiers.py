@@ -28,9 +28,10 @@ from cltensor.interpret.structure import Structure, needed, structure_of
 from cltensor.interpret.trie import State, forget
 from cltensor.kernels.vm import lower_interpreted
 
-__all__ = ["Way", "forced", "FEWEST", "TRIALS"]
+__all__ = ["Way", "forced", "TIERS", "FEWEST", "TRIALS"]
 
 FEWEST = 3              # ops for which the interpreter gains
+TIERS = ("op by op", "interpreter")
 TRIALS = 16             # times a short block may go to the interpreter before kernels of its own are built
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
 _log = logging.getLogger("cltensor")
