@@ -30,7 +30,7 @@ _DTYPES = {"f": float32, "b": bool_}
 
 def collect() -> tuple[vm_code.Instruction, ...]:
     """The instructions: text, dtypes of the operands, dtype of the result; equal ones once."""
-    found = {("x0", ("float32",), "float32"): True}        # broadcasting
+    found: dict[vm_code.Instruction, bool] = {("x0", ("float32",), "float32"): True}        # broadcasting
     for name, operands, *attrs in ROWS:
         op = registry()[name]
         specs = tuple(Spec((), _DTYPES[o]) for o in operands)

@@ -62,7 +62,8 @@ def test_expressions_and_full_sums_wait(device):
 
 @pytest.mark.parametrize("read", [
     lambda y: y.numpy(), lambda y: str(y), lambda y: repr(y), lambda y: np.asarray(y), lambda y: y.numpy().tolist(),
-    lambda y: tf.matmul(y[None], y[:, None]), lambda y: tf.reshape(y, [-1, 2]), lambda y: y[1:3], lambda y: tf.transpose(y[None]),
+    lambda y: tf.matmul(y[None], y[:, None]), lambda y: tf.reshape(y, [-1, 2]), lambda y: y[1:3],
+    lambda y: tf.transpose(y[None]),
     lambda y: tf.reduce_max(y), lambda y: tf.cumsum(y), lambda y: tf.cast(y, tf.int32), lambda y: list(y)],
     ids=str)
 def test_what_needs_the_value_runs_the_block(read):

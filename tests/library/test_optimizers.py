@@ -8,6 +8,7 @@ import pytest
 import cltensor as tf
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.core import op as core_op
+from cltensor.interpret import defer
 from cltensor.runtime import device as devices
 from cltensor.runtime.queue import no_host_reads
 from cltensor.train.global_step import reset_global_step
@@ -259,9 +260,10 @@ def test_a_changing_rate_makes_no_new_plan():
 
 def launches(f):
     queue = devices.default().queue
-    before = queue.launch_count
-    f()
-    return queue.launch_count - before
+    with defer.using("0"):
+        before = queue.launch_count
+        f()
+        return queue.launch_count - before
 
 
 @pytest.mark.parametrize("name", CASES)
