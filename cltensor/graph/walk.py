@@ -20,7 +20,7 @@ from cltensor.interpret.record import EFFECT, Node, Symbol
 if TYPE_CHECKING:
     from cltensor.graph.graph import Graph
 
-__all__ = ["walk"]
+__all__ = ["walk", "rebound"]
 
 
 def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
@@ -96,7 +96,7 @@ def _expand(node: Node, env: dict, tape: list) -> None:
         value = env.get(y.uid, y)
         seeds.setdefault(value.uid, []).append(ones(value.spec, value.placed_on) if g is None else env.get(g.uid, g))
     values = [env.get(x.uid, x) for x in attrs["xs"]]
-    records = [_with_env(r, env) if isinstance(r, CustomRecord) and r.out_uids[0] in env else r for r in tape]
+    records = [rebound(r, env) if isinstance(r, CustomRecord) and r.out_uids[0] in env else r for r in tape]
     found = backprop(records, seeds, {v.uid for v in values}, consume=False)
     for symbol, v in zip(node.outputs, values):
         if v.uid in found:
@@ -104,7 +104,7 @@ def _expand(node: Node, env: dict, tape: list) -> None:
             env[symbol.uid] = g if isinstance(g, Tensor) else g.as_tensor()
 
 
-def _with_env(record: CustomRecord, env: dict) -> CustomRecord:
+def rebound(record: CustomRecord, env: dict) -> CustomRecord:
     """A custom record whose uids are those of the values now."""
     out = object.__new__(CustomRecord)
     out.name, out.grad_fn, out.count, out.variables = record.name, record.grad_fn, record.count, record.variables

@@ -2,5 +2,6 @@
 
 from cltensor.saved_model.load import load
 from cltensor.saved_model.save import save
+from cltensor.saved_model.simple_save import simple_save
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "simple_save"]

@@ -19,7 +19,7 @@ from cltensor.saved_model.load import DEFAULT, Loaded, LoadedFunction
 from cltensor.saved_model.signature import Signature, parameter_names, readings, specs_of
 from cltensor.saved_model.trace import Store, trace
 
-__all__ = ["save", "describe"]
+__all__ = ["save", "describe", "bundle_of", "trace_readings"]
 
 
 def save(obj: Any, export_dir: Any, signatures: Any = None, input_signature: Any = None) -> str:
@@ -64,7 +64,11 @@ def describe(obj: Any, signatures: Any = None, input_signature: Any = None) -> B
                                    "or call it outside")
     functions = _functions(obj, signatures)
     store = Store(_names(obj, list(functions.values())))
-    graphs = {name: _trace(name, f, input_signature, store) for name, f in functions.items()}
+    return bundle_of({name: _trace(name, f, input_signature, store) for name, f in functions.items()}, store)
+
+
+def bundle_of(graphs: dict[str, GraphDef], store: Store) -> Bundle:
+    """Traced functions with the variables and constants they met."""
     taken: set[str] = set()
     definitions = []
     for v in store.variables:
@@ -98,8 +102,12 @@ def _trace(name: str, function: Callable, given: Any, store: Store) -> GraphDef:
         signature = Signature.of(function.graph)
         return trace(name, function.positional, signature, store)
     specs = specs_of(function, given, getattr(function, "name", None) or name)
-    names = parameter_names(function, len(specs))
     body = function.python_function if isinstance(function, Function) else function
+    return trace_readings(name, body, parameter_names(function, len(specs)), specs, store)
+
+
+def trace_readings(name: str, body: Callable, names: list[str], specs: list, store: Store) -> GraphDef:
+    """The function traced, with each tensor's open sizes its own if that works, else with shared ones."""
     failed: InvalidArgumentError | None = None
     for signature in readings(names, specs):
         try:

@@ -11,6 +11,7 @@ from cltensor.base.errors import InvalidArgumentError
 from cltensor.graph.function import Function
 from cltensor.graph.tensor_spec import TensorSpec, as_tensor_spec, is_spec_like
 from cltensor.keras.layer import Layer
+from cltensor.keras.network import Model
 from cltensor.saved_model.graph_def import Feed, GraphDef, Value
 from cltensor.saved_model.sizes import Size
 
@@ -119,6 +120,8 @@ def _specs(value: Any) -> Any:
 
 def _built_for(layer: Layer) -> list | None:
     """The input a layer says it takes, or was built for; with any batch size."""
+    if isinstance(layer, Model) and layer._network is not None:
+        return [nest.map_structure(lambda x: TensorSpec(x.spec.shape, x.dtype), layer._network.inputs)]
     known = layer._state.built_for
     if known is not None:
         return [nest.map_structure(lambda s: TensorSpec((None, *s.shape[1:]) if s.shape else s.shape, s.dtype), known)]

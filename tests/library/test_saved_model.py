@@ -199,6 +199,64 @@ def test_gradient_of_a_custom_gradient_is_refused_in_a_sentence(tmp_path: Path) 
         tape.gradient(y, x)
 
 
+def test_model_made_of_inputs_and_outputs(tmp_path: Path) -> None:
+    a, b = tf.keras.Input((4,)), tf.keras.Input((3, 2))
+    y = L.Dense(2)(L.concatenate([L.Dense(3)(a), L.Flatten()(b)]))
+    model = tf.keras.Model([a, b], y)
+    loaded = tf.saved_model.load(tf.saved_model.save(model, tmp_path))
+    given = [rand(5, 4), rand(5, 3, 2)]
+    assert np.array_equal(loaded(given).numpy(), model([tf.constant(x) for x in given]).numpy())
+
+
+# -- sessions
+def test_simple_save_of_a_trained_graph(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        x, y = tf.placeholder(tf.float32, [None, 3], name="x"), tf.placeholder(tf.float32, [None, 1])
+        w, used = tf.Variable(rand(3, 1), name="w"), tf.Variable(0.0, name="used")
+        guess = tf.matmul(x, w)
+        loss = tf.reduce_mean(tf.square(guess - y))
+        slope, = tf.gradients(loss, x)
+        train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        count = used.assign_add(1.0)
+        init = tf.global_variables_initializer()
+    with tf.Session(graph=graph) as sess:
+        with pytest.raises(tf.errors.FailedPreconditionError, match="w:0 is not initialised"):
+            tf.saved_model.simple_save(sess, tmp_path, {"x": x}, {"y": guess})
+        sess.run(init)
+        sess.run(train, {x: rand(4, 3), y: rand(4, 1)})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="placeholder .* is not among the inputs"):
+            tf.saved_model.simple_save(sess, tmp_path, {"x": x}, {"loss": loss})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="not a tensor of the session's graph"):
+            tf.saved_model.simple_save(sess, tmp_path, {"x": tf.Variable}, {"loss": loss})
+        with pytest.raises(tf.errors.UnimplementedError):
+            tf.saved_model.simple_save(sess, tmp_path, {"x": x, "y": y}, {"init": init.symbols[0]})
+        tf.saved_model.simple_save(sess, tmp_path, {"x": x, "y": y},
+                                   {"guess": guess, "slope": slope, "count": count, "w": w})
+        want = sess.run([guess, slope, w], {x: rand(6, 3), y: rand(6, 1)})
+    loaded = tf.saved_model.load(tmp_path)
+    out = loaded(x=rand(6, 3), y=rand(6, 1))
+    for name, value in zip(("guess", "slope", "w"), want, strict=True):
+        assert out[name].numpy().tobytes() == value.tobytes()
+    assert float(out["count"]) == 1.0 and float(loaded(rand(1, 3), rand(1, 1))["count"]) == 2.0
+    assert sorted(v.name for v in loaded.variables) == ["used:0", "w:0"]
+
+
+def test_simple_save_keeps_the_mark_of_a_custom_gradient(tmp_path: Path) -> None:
+    @tf.custom_gradient
+    def twice(v):
+        return v * 2.0, lambda dy: dy
+    with tf.Session() as sess:
+        x = tf.placeholder(tf.float32, [2])
+        tf.saved_model.simple_save(sess, tmp_path, {"x": x}, {"y": twice(x)})
+    loaded, x = tf.saved_model.load(tmp_path), tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = loaded(x)["y"]
+    assert y.numpy().tolist() == [2.0, 4.0]
+    with pytest.raises(tf.errors.UnimplementedError, match="twice"):
+        tape.gradient(y, x)
+
+
 # -- what cannot be saved
 def refuse(f, spec, error, match: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=match):
