@@ -1,5 +1,5 @@
-"""tf.contrib: eager (tfe), summary, data, checkpoint, framework, layers, training."""
+"""tf.contrib: eager (tfe), summary, data, checkpoint, framework, layers, onnx, training."""
 
-from cltensor.contrib import checkpoint, data, eager, framework, layers, summary, training
+from cltensor.contrib import checkpoint, data, eager, framework, layers, onnx, summary, training
 
-__all__ = ["checkpoint", "data", "eager", "framework", "layers", "summary", "training"]
+__all__ = ["checkpoint", "data", "eager", "framework", "layers", "onnx", "summary", "training"]

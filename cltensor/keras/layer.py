@@ -112,6 +112,7 @@ class Layer(Trackable):
     trainable = True
     stateful = False
     input_spec: Any = None
+    input_dtype: str | None = None      # of what it takes, where that is not the dtype of its variables
     _untracked: tuple = ("_state", "input_spec")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

@@ -14,7 +14,8 @@
          "writes": [[0, {"node": 0}]],              variables that get a new value
          "customs": []}}}
 
-Plain values stand for themselves, lists are tuples. What JSON has no word for is an object with one key:
+A size of a result that is null follows from the nodes (it is a rounded quotient). Plain values stand for themselves,
+lists are tuples. What JSON has no word for is an object with one key:
 
     {"feed": i} {"variable": i} {"constant": i}     what is read; {"node": i} or {"node": [i, output]}
     {"size": [[2, "batch"], [1]]}                   2 * batch + 1; also "float_size", and "inverse_size", one over it
@@ -142,7 +143,7 @@ def from_text(text: str) -> tuple[dict[str, GraphDef], tuple[VariableDef, ...], 
         raise Newer(f"it has version {version!r}")
     if body.pop("checksum", None) != _checksum(body):
         raise ValueError("its checksum differs")
-    variables = tuple(VariableDef(_text(v["name"]), _read_value(v, {}), v["trainable"] is True, v.get("host") is True)
+    variables = tuple(VariableDef(_text(v["name"]), _read_value(v, None), v["trainable"] is True, v.get("host") is True)
                       for v in body["variables"])
     if len({v.name for v in variables}) != len(variables):
         raise ValueError("two variables have one name")
@@ -222,11 +223,15 @@ def _size(terms: Any, kind: str, sizes: dict) -> Size:
     return Size(found, kind)
 
 
-def _read_value(x: dict, sizes: dict) -> Value:
+def _read_value(x: dict, sizes: Any) -> Value:
     def dim(d: Any) -> Any:
+        if d is None:
+            return None
         if isinstance(d, str):
             return _size([[1, d]], "int", sizes)
         return _size(d["size"], "int", sizes) if isinstance(d, dict) else _count(d)
+    if sizes is None:           # of a variable
+        return Value(tuple(_count(d) for d in x["shape"]), _dtype(x["dtype"]))
     return Value(tuple(dim(d) for d in x["shape"]), _dtype(x["dtype"]))
 
 
@@ -234,6 +239,8 @@ def _read_function(f: dict, variables: int) -> GraphDef:
     sizes = {_text(k): _count(v) for k, v in f["sizes"].items()}
     read = _Reader(sizes, variables)
     feeds = tuple(Feed(_text(x["name"]), _read_value(x, sizes)) for x in f["feeds"])
+    if any(d is None for f in feeds for d in f.value.shape):
+        raise ValueError("a feed has a size without a name")
     read.feeds = len(feeds)
     nodes = []
     for n in f["nodes"]:

@@ -44,13 +44,13 @@ class SizedConstant:
 
 @dataclass(frozen=True)
 class Value:
-    """Dtype and shape of a tensor; a dimension is a number or a Size."""
+    """Dtype and shape of a tensor; a dimension is a number, a Size, or None: rounded quotients are not written down."""
 
     shape: tuple
     dtype: DType
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+        return f"{self.dtype.name}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
 
 
 @dataclass(frozen=True)

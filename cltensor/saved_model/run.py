@@ -117,6 +117,10 @@ def verify(graph: GraphDef, bundle: Bundle, where: str) -> None:
 
 def _compare(graph: GraphDef, found: list) -> None:
     for i, (node, outs) in enumerate(zip(graph.nodes, found)):
-        want = [Spec(value_of(v.shape, graph.sizes), v.dtype) for v in node.outputs]
-        if [t.spec for t in outs] != want:
-            raise DataLossError(f"node {i}, {node.op}, gives {[t.spec for t in outs]}, the file says {want}")
+        want = [(value_of(v.shape, graph.sizes), v.dtype) for v in node.outputs]
+        fits = len(want) == len(outs) and all(
+            t.dtype is dtype and len(t.spec.shape) == len(shape)
+            and all(d is None or d == n for d, n in zip(shape, t.spec.shape)) for t, (shape, dtype) in zip(outs, want))
+        if not fits:
+            raise DataLossError(f"node {i}, {node.op}, gives {[t.spec for t in outs]}, the file says "
+                                f"{', '.join(map(str, node.outputs))}")

@@ -128,6 +128,6 @@ def _built_for(layer: Layer) -> list | None:
     first: Any = layer
     while first is not None:
         if first._state.input_shape is not None:
-            return [TensorSpec((None, *first._state.input_shape[1:]), first.dtype or "float32")]
+            return [TensorSpec((None, *first._state.input_shape[1:]), first.input_dtype or first.dtype or "float32")]
         first = next(iter(getattr(first, "_stack", ())), None)
     return None

@@ -91,16 +91,16 @@ def _part(graph: Graph, fed: list, wanted: dict[str, Any]) -> Callable:
     missing = [x for x in wanted.values() if isinstance(x, Symbol) and x.uid not in known]
     missing += [x for n in nodes for x in n.inputs if isinstance(x, Symbol) and x.uid not in known]
     if missing:
-        raise InvalidArgumentError(f"saved_model.simple_save: the outputs depend on the placeholder {missing[0]}, which "
-                                   "is not among the inputs")
+        raise InvalidArgumentError(f"saved_model.simple_save: the outputs depend on the placeholder {missing[0]}, "
+                                   "which is not among the inputs")
 
     def body(*tensors: Tensor) -> dict[str, Any]:
         env: dict[int, Any] = {s.uid: t for s, t in zip(fed, tensors)}
         for s in states:
             env.setdefault(s.start.uid, s.variable.current())
         if walk(graph, nodes, env):
-            raise UnimplementedError("saved_model.simple_save: the outputs depend on an operation that calls Python, as "
-                                     "an initializer does; it cannot be saved")
+            raise UnimplementedError("saved_model.simple_save: the outputs depend on an operation that calls Python, "
+                                     "as an initializer does; it cannot be saved")
         for record in graph.records:
             if all(u in env for u in record.out_uids):
                 state.interpreter.record_custom(rebound(record, env))

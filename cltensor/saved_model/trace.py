@@ -214,7 +214,9 @@ class _Merge:
     def _value(self, specs: list, what: str) -> Value:
         if any(not s.known for s in specs):
             raise UnimplementedError(f"saved_model.save: {self.name}: {what} depends on values, which cannot be saved")
-        return Value(self._merged([s.shape for s in specs], what), specs[0].dtype)
+        if any(s.rank != specs[0].rank for s in specs):
+            self._fail(f"{what} has another rank")
+        return Value(tuple(fit(list(dims), self.known) for dims in zip(*(s.shape for s in specs))), specs[0].dtype)
 
     def _input(self, given: list, what: str) -> Any:
         first = given[0]

@@ -229,6 +229,8 @@ class Embedding(Layer):
         TensorShape([1, 3, 2])
     """
 
+    input_dtype = "int32"
+
     def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
                  embeddings_regularizer: Any = None, activity_regularizer: Any = None,
                  embeddings_constraint: Any = None, mask_zero: bool = False, input_length: Any = None, **kwargs: Any):
