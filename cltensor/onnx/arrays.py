@@ -187,6 +187,13 @@ def _one_hot(c: Call) -> str:
     return b("Where", b("Equal", at, b.constant(places)), b.constant(on, dtype), b.constant(off, dtype))
 
 
+def _argsort(c: Call) -> str:
+    """All elements as the k best: of equal ones the first comes first, there and here."""
+    b = c.builder
+    _, at = b("TopK", c.input(0), b.sizes(c.out.shape[-1:]), outputs=2, axis=-1, largest=int(c.attrs["descending"]))
+    return b("Cast", at, to=b.kind(c.out.dtype))
+
+
 # -- made from nothing
 def _fill(c: Call) -> str:
     value = c.node.inputs[0]
@@ -213,5 +220,5 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "transpose": _transpose, "broadcast_to": _broadcast_to, "concat": _concat, "stack": _stack, "split": _split,
     "unstack": _unstack, "strided_slice": _strided_slice, "take_at": _take_at, "pad": _pad, "gather": _gather,
     "gather_nd": _gather_nd, "scatter_nd": _scatter_nd, "one_hot": _one_hot, "fill": _fill, "full_like": _full_like,
-    "eye": _eye,
+    "eye": _eye, "argsort": _argsort,
 }

@@ -13,8 +13,9 @@ from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError, 
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor
 from cltensor.graph.graph import GRADIENTS, Graph
+from cltensor.graph.nodes import needed
 from cltensor.graph.tensor_spec import TensorSpec
-from cltensor.graph.walk import needed, rebound, walk
+from cltensor.graph.walk import rebound, walk
 from cltensor.interpret.record import Symbol
 from cltensor.ops.variable import Variable
 from cltensor.saved_model import folder
