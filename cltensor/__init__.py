@@ -27,14 +27,23 @@ from cltensor.core.mode import (
 from cltensor.core.numerics import check_numerics, numerics_check
 from cltensor.core.tensor import Tensor, constant
 from cltensor.graph.function import defun as function
-from cltensor.graph.graph import (
-    Graph, Operation, control_dependencies, get_default_graph, global_variables,
-    global_variables_initializer, gradients, group, no_op, placeholder, placeholder_with_default,
-    reset_default_graph, trainable_variables,
+from cltensor.graph.building import (
+    control_dependencies, gradients, group, no_op, placeholder, placeholder_with_default,
 )
+from cltensor.graph.collections import (
+    GraphKeys, add_to_collection, add_to_collections, get_collection, get_collection_ref,
+)
+from cltensor.graph.graph import Graph, Operation, get_default_graph, reset_default_graph
+from cltensor.graph.names import name_scope
 from cltensor.graph.py_func import numpy_func as py_func
-from cltensor.graph.session import Session, get_default_session
+from cltensor.graph.session import InteractiveSession, Session, get_default_session
 from cltensor.graph.tensor_spec import TensorSpec
+from cltensor.graph.variables import (
+    all_variables, assert_variables_initialized, global_variables, global_variables_initializer,
+    initialize_all_variables, initialize_variables, is_variable_initialized, local_variables,
+    local_variables_initializer, model_variables, moving_average_variables,
+    report_uninitialized_variables, trainable_variables, variables_initializer,
+)
 from cltensor.initializers import (
     constant_initializer, glorot_normal_initializer, glorot_uniform_initializer, ones_initializer,
     orthogonal_initializer, random_normal_initializer, random_uniform_initializer,
@@ -96,6 +105,10 @@ from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
 from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions
+from cltensor.variable_scope import (
+    AUTO_REUSE, VariableScope, get_variable, get_variable_scope, no_regularizer, variable_op_scope,
+    variable_scope,
+)
 from cltensor.runtime.device import memory_stats, set_soft_device_placement
 from cltensor.runtime.queue import no_host_reads
 
@@ -104,44 +117,52 @@ _operators.install()
 _mode.start()
 
 __all__ = [
-    "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions", "GradientTape", "Graph",
-    "IndexedSlices", "Operation", "Session", "Tensor", "TensorShape", "TensorSpec",
-    "UnconnectedGradients", "Variable", "abs", "acos", "acosh", "add", "add_n", "app", "argmax",
-    "argmin", "argsort", "as_dtype", "asin", "asinh", "assign", "assign_add", "assign_sub", "atan",
-    "atan2", "atanh", "bincount", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
+    "AUTO_REUSE", "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions", "GradientTape",
+    "Graph", "GraphKeys", "IndexedSlices", "InteractiveSession", "Operation", "Session", "Tensor",
+    "TensorShape", "TensorSpec", "UnconnectedGradients", "Variable", "VariableScope", "abs",
+    "acos", "acosh", "add", "add_n", "add_to_collection", "add_to_collections", "all_variables",
+    "app", "argmax", "argmin", "argsort", "as_dtype", "asin", "asinh",
+    "assert_variables_initialized", "assign", "assign_add", "assign_sub", "atan", "atan2",
+    "atanh", "bincount", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
     "check_numerics", "cholesky", "cholesky_solve", "clip_by_average_norm", "clip_by_global_norm",
     "clip_by_norm", "clip_by_value", "concat", "cond", "confusion_matrix", "constant",
     "constant_initializer", "contrib", "control_dependencies", "convert_to_tensor", "cos", "cosh",
     "cumprod", "cumsum", "custom_gradient", "data", "decode_raw", "depth_to_space", "device",
-    "diag", "diag_part", "disable_eager_execution", "div", "divide", "double", "dynamic_partition",
-    "dynamic_stitch", "einsum", "enable_eager_execution", "equal", "erf", "erfc", "errors",
-    "estimator", "executing_eagerly", "exp", "expand_dims", "expm1", "eye", "fill", "flags",
-    "float16", "float32", "float64", "floor", "floordiv", "floormod", "foldl", "foldr", "function",
-    "gather", "gather_nd", "get_default_graph", "get_default_session", "gfile", "global_norm",
-    "global_variables", "global_variables_initializer", "glorot_normal_initializer",
-    "glorot_uniform_initializer", "gradients", "greater", "greater_equal", "group", "half",
-    "histogram_fixed_width", "identity", "initializers", "int16", "int32", "int64", "int8",
-    "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor", "keras", "less",
-    "less_equal", "lin_space", "linalg", "linspace", "log", "log1p", "log_sigmoid", "logging",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "map_fn", "math", "matmul",
-    "matrix_band_part", "matrix_determinant", "matrix_diag", "matrix_diag_part", "matrix_inverse",
-    "matrix_set_diag", "matrix_solve", "matrix_transpose", "matrix_triangular_solve", "matvec",
-    "maximum", "memory_stats", "meshgrid", "metrics", "minimum", "mod", "multinomial", "multiply",
-    "negative", "nest", "newaxis", "nn", "no_host_reads", "no_op", "norm", "not_equal",
-    "numerics_check", "one_hot", "ones", "ones_initializer", "ones_like", "orthogonal_initializer",
-    "pad", "placeholder", "placeholder_with_default", "pow", "py_func", "qr", "random",
-    "random_crop", "random_normal", "random_normal_initializer", "random_shuffle", "random_uniform",
-    "random_uniform_initializer", "range", "rank", "realdiv", "reciprocal", "reduce_all",
-    "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-    "reduce_sum", "repeat", "reset_default_graph", "reshape", "reverse", "reverse_sequence",
-    "reverse_v2", "rint", "roll", "round", "rsqrt", "saturate_cast", "saved_model", "scan",
-    "scatter_nd", "segment_sum", "self_adjoint_eig", "self_adjoint_eigvals", "sequence_mask",
-    "set_random_seed", "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin",
-    "sinh", "size", "slice", "sort", "space_to_depth", "split", "sqrt", "square",
-    "squared_difference", "squeeze", "stack", "stop_gradient", "strided_slice", "subtract",
-    "summary", "svd", "tan", "tanh", "tensordot", "tile", "to_double", "to_float", "to_int32",
-    "to_int64", "trace", "train", "trainable_variables", "transpose", "truediv", "truncated_normal",
+    "diag", "diag_part", "disable_eager_execution", "div", "divide", "double",
+    "dynamic_partition", "dynamic_stitch", "einsum", "enable_eager_execution", "equal", "erf",
+    "erfc", "errors", "estimator", "executing_eagerly", "exp", "expand_dims", "expm1", "eye",
+    "fill", "flags", "float16", "float32", "float64", "floor", "floordiv", "floormod", "foldl",
+    "foldr", "function", "gather", "gather_nd", "get_collection", "get_collection_ref",
+    "get_default_graph", "get_default_session", "get_variable", "get_variable_scope", "gfile",
+    "global_norm", "global_variables", "global_variables_initializer",
+    "glorot_normal_initializer", "glorot_uniform_initializer", "gradients", "greater",
+    "greater_equal", "group", "half", "histogram_fixed_width", "identity",
+    "initialize_all_variables", "initialize_variables", "initializers", "int16", "int32", "int64",
+    "int8", "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor",
+    "is_variable_initialized", "keras", "less", "less_equal", "lin_space", "linalg", "linspace",
+    "local_variables", "local_variables_initializer", "log", "log1p", "log_sigmoid", "logging",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "map_fn", "math",
+    "matmul", "matrix_band_part", "matrix_determinant", "matrix_diag", "matrix_diag_part",
+    "matrix_inverse", "matrix_set_diag", "matrix_solve", "matrix_transpose",
+    "matrix_triangular_solve", "matvec", "maximum", "memory_stats", "meshgrid", "metrics",
+    "minimum", "mod", "model_variables", "moving_average_variables", "multinomial", "multiply",
+    "name_scope", "negative", "nest", "newaxis", "nn", "no_host_reads", "no_op", "no_regularizer",
+    "norm", "not_equal", "numerics_check", "one_hot", "ones", "ones_initializer", "ones_like",
+    "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default", "pow", "py_func",
+    "qr", "random", "random_crop", "random_normal", "random_normal_initializer", "random_shuffle",
+    "random_uniform", "random_uniform_initializer", "range", "rank", "realdiv", "reciprocal",
+    "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min",
+    "reduce_prod", "reduce_sum", "repeat", "report_uninitialized_variables",
+    "reset_default_graph", "reshape", "reverse", "reverse_sequence", "reverse_v2", "rint", "roll",
+    "round", "rsqrt", "saturate_cast", "saved_model", "scan", "scatter_nd", "segment_sum",
+    "self_adjoint_eig", "self_adjoint_eigvals", "sequence_mask", "set_random_seed",
+    "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin", "sinh", "size",
+    "slice", "sort", "space_to_depth", "split", "sqrt", "square", "squared_difference", "squeeze",
+    "stack", "stop_gradient", "strided_slice", "subtract", "summary", "svd", "tan", "tanh",
+    "tensordot", "tile", "to_double", "to_float", "to_int32", "to_int64", "trace", "train",
+    "trainable_variables", "transpose", "truediv", "truncated_normal",
     "truncated_normal_initializer", "truncatediv", "uint8", "uniform_unit_scaling_initializer",
-    "unique", "unsorted_segment_sum", "unstack", "variance_scaling_initializer", "where",
-    "while_loop", "zeros", "zeros_initializer", "zeros_like",
+    "unique", "unsorted_segment_sum", "unstack", "variable_op_scope", "variable_scope",
+    "variables_initializer", "variance_scaling_initializer", "where", "while_loop", "zeros",
+    "zeros_initializer", "zeros_like",
 ]

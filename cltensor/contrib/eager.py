@@ -21,11 +21,12 @@ from cltensor.runtime.device import default as default_device
 from cltensor.runtime.device import devices as list_devices
 from cltensor.runtime.device import num_gpus
 from cltensor.train.checkpoint import Checkpoint
+from cltensor.variable_scope import EagerVariableStore
 
 in_eager_mode = executing_eagerly
 
 __all__ = [
-    "ASYNC", "Checkpoint", "GradientTape", "Iterator", "SYNC", "Variable", "async_wait",
+    "ASYNC", "Checkpoint", "EagerVariableStore", "GradientTape", "Iterator", "SYNC", "Variable", "async_wait",
     "custom_gradient", "default_device", "defun", "enable_eager_execution", "executing_eagerly",
     "execution_mode", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
     "in_eager_mode", "list_devices", "make_vjp", "metrics", "num_gpus", "py_func", "run",

@@ -44,7 +44,7 @@ def attempt(graph: Graph, function: Callable, args: tuple, kwargs: dict) -> Any:
         if not symbols:
             raise
         failed = error
-    del graph.nodes[count:]
+    graph.drop(count)
     later = Later(function, args, kwargs)
     result, reads, writes = _by_example(graph, later, symbols, failed)
     later.reads = [(v, graph.read(v, v.held)) for v in reads]

@@ -12,29 +12,53 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cltensor.base import nest
-from cltensor.base.dtypes import as_dtype
-from cltensor.base.errors import InvalidArgumentError
-from cltensor.core import mode
+from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.core import mode, scope
 from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
-from cltensor.core.spec import Spec
-from cltensor.core.tensor import Tensor, convert
-from cltensor.graph import example
+from cltensor.core.tensor import Tensor
+from cltensor.graph import collections, example
+from cltensor.graph.names import Names, name_scope
 from cltensor.graph.nodes import GRADIENTS, LATER
 from cltensor.interpret.record import EFFECT, Node, Recording, Symbol, find_session
 from cltensor.ops.array import identity
 from cltensor.ops.variable import Variable
 
-__all__ = ["Graph", "Operation", "placeholder", "placeholder_with_default", "gradients", "control_dependencies",
-           "group", "no_op", "get_default_graph", "reset_default_graph", "global_variables_initializer",
-           "global_variables", "trainable_variables"]
+__all__ = ["Graph", "Operation", "graph_for", "get_default_graph", "reset_default_graph", "on_reset"]
+
 
 class Operation:
-    """Something a Session can run that has no value: a group of symbols to reach."""
+    """Something a Session can run that has no value: an op of the graph, or a group of symbols to reach.
 
-    def __init__(self, graph: Graph, symbols: list[Symbol], name: str = "group"):
+    Attributes: `name`, `graph`; `outputs`, the tensors it makes, and `inputs`, those it reads; `type`.
+    """
+
+    def __init__(self, graph: Graph, symbols: list[Symbol], name: str = "group", answer: Callable | None = None):
         self.graph, self.symbols, self.name = graph, symbols, name
+        self.answer = answer        # what a session gives for it, asked after the run
+
+    @property
+    def outputs(self) -> list:
+        return list(self.symbols)
+
+    @property
+    def node(self) -> Any:
+        """The recorded op, None of a placeholder or a group."""
+        nodes = {id(s.node): s.node for s in self.symbols}
+        return next(iter(nodes.values())) if len(nodes) == 1 else None
+
+    @property
+    def type(self) -> str:
+        return "Group" if not self.symbols else "Placeholder" if self.node is None else self.node.op.name
+
+    @property
+    def inputs(self) -> list:
+        return [x for x in self.node.inputs if isinstance(x, Tensor)] if self.node is not None else []
+
+    @property
+    def control_inputs(self) -> list:
+        """Operations that run before it."""
+        return [s.op for s in self.graph.controls.get(id(self.node), ())]
 
     def run(self, feed_dict: Any = None, session: Any = None) -> None:
         """Run it in a session (the default one)."""
@@ -68,8 +92,11 @@ class Graph(Recording):
         self.assignments: dict[int, Variable] = {}      # uid of an assignment's result -> its variable
         self.controls: dict[int, tuple] = {}            # id of a node -> symbols to be computed before
         self.records: list[Any] = []                    # of custom gradients
-        self.collections: dict[str, list] = {}
-        self._scopes: list[tuple] = []
+        self.collections: dict[Any, list] = {}
+        self.names = Names()
+        self.variable_store: Any = None                 # of tf.get_variable
+        self._scopes: list[tuple] = []                  # of control_dependencies
+        self._prefixes: list = []                       # of name scopes, to be left with the graph
         self.examples: dict[int, Any] = {}              # what open sizes lead to, see example.py
         self.plans: dict[tuple, Any] = {}               # of Session: compiled runs
 
@@ -78,6 +105,16 @@ class Graph(Recording):
         """Record ops here inside the `with`."""
         with self:
             yield self
+
+    def __enter__(self) -> Graph:
+        self._prefixes.append(scope.at(scope.current() if state.interpreter is self else ""))
+        self._prefixes[-1].__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self._prefixes.pop().__exit__()
 
     def execute(self, op: OpDef, inputs: tuple, attrs: tuple) -> Any:
         for x in inputs:
@@ -93,9 +130,15 @@ class Graph(Recording):
         self.nodes.append(node)
         self._take(node)
 
+    def drop(self, count: int) -> None:
+        """Forget the nodes after the first `count`: the call that recorded them has failed."""
+        self.names.forget(self.nodes[count:])
+        del self.nodes[count:]
+
     def _take(self, node: Node) -> None:
         self.owned.update(o.uid for o in node.outputs)
-        symbols = tuple(s for scope in self._scopes for s in scope)
+        self.names.give(self, node.outputs, str(dict(node.attrs)["call"]) if node.op is LATER else node.op.name)
+        symbols = tuple(s for group in self._scopes for s in group)
         if symbols:
             self.controls[id(node)] = symbols
 
@@ -107,10 +150,63 @@ class Graph(Recording):
         """Call a function that looks at sizes; where they are open, it is called by the runs."""
         return example.attempt(self, function, args, kwargs)
 
-    def own(self, symbol: Symbol) -> Symbol:
+    def own(self, symbol: Symbol, name: str = "Placeholder") -> Symbol:
         """Take a symbol that no node makes (a placeholder, a variable's value) into the graph."""
-        self.owned.add(symbol.uid)
+        if symbol.uid not in self.owned:
+            self.owned.add(symbol.uid)
+            self.names.give(self, (symbol,), name)
         return symbol
+
+    # -- names
+    def unique_name(self, name: str, under: bool = True) -> str:
+        """A name nothing else has, from now on taken; `under` the name scope."""
+        return self.names.unique(scope.current() + name if under else name)
+
+    def name_scope(self, name: str | None) -> Any:
+        """`tf.name_scope`; None for the outermost."""
+        return name_scope(name or "")
+
+    def get_operations(self) -> list[Operation]:
+        """All operations, placeholders and reads of variables first named among them, in the order of their making."""
+        return [Operation(self, list(symbols), name) for name, symbols in self.names.ops.items()]
+
+    def get_operation_by_name(self, name: str) -> Operation:
+        """The operation of this name.
+
+        Raises: KeyError when there is none; DTypeError (a TypeError) unless it is text.
+        """
+        found, symbols = self.names.find(_text("get_operation_by_name", name))
+        return Operation(self, list(symbols), found)
+
+    def get_tensor_by_name(self, name: str) -> Symbol:
+        """The tensor of this name, "op:0".
+
+        Raises: KeyError when there is none; InvalidArgumentError (a ValueError) for the name of an operation.
+        """
+        op, colon, index = _text("get_tensor_by_name", name).rpartition(":")
+        if not colon or not index.isdigit():
+            raise InvalidArgumentError(f"get_tensor_by_name: {name!r} names an operation; a tensor's name is like "
+                                       f"'{name}:0'")
+        _, symbols = self.names.find(op)
+        if int(index) >= len(symbols):
+            raise KeyError(f"The name {name!r} refers to a Tensor which does not exist: the operation has "
+                           f"{len(symbols)} results.")
+        return symbols[int(index)]
+
+    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
+        """The tensor or operation that this is, or that has this name.
+
+        Raises: KeyError; InvalidArgumentError for one of another graph; DTypeError for anything else.
+        """
+        if isinstance(obj, str):
+            return self.get_tensor_by_name(obj) if ":" in obj and allow_tensor else self.get_operation_by_name(obj)
+        if isinstance(obj, Variable):
+            return self.read(obj, obj.held)
+        if not (isinstance(obj, Symbol) and allow_tensor or isinstance(obj, Operation) and allow_operation):
+            raise DTypeError(f"as_graph_element: a {type(obj).__name__} is no tensor or operation of a graph")
+        if obj.graph is not self:
+            raise InvalidArgumentError(f"as_graph_element: {obj} belongs to another graph")
+        return obj
 
     # -- variables
     def made(self, variable: Variable) -> None:
@@ -118,12 +214,30 @@ class Graph(Recording):
         self.created.append(variable)
         self.first[id(variable)] = variable.held
         self.uninitialized.add(id(variable))
+        for key in collections.keys_for(variable):
+            self.collections.setdefault(key, []).append(variable)
+
+    def starts_from(self, variable: Variable, value: Tensor) -> None:
+        """Its initializer computes this value."""
+        self.first[id(variable)] = value
+
+    def initialize(self, variable: Variable) -> Operation:
+        """The operation that gives the variable its first value."""
+        def done() -> None:
+            first = self.first[id(variable)]
+            if not isinstance(first, Symbol):
+                variable.assign(first)
+            self.uninitialized.discard(id(variable))
+        first = self.first[id(variable)]
+        computed: list = [variable.assign(first)] if isinstance(first, Symbol) else []
+        computed.append(self.effect(done))
+        return Operation(self, computed, self.unique_name(f"{variable.name[:-2]}/Assign"))
 
     def read(self, variable: Any, value: Tensor) -> Tensor:
-        for symbol in reversed([s for scope in self._scopes for s in scope]):
+        for symbol in reversed([s for group in self._scopes for s in group]):
             if self.assignments.get(symbol.uid) is variable:        # read after an assignment it depends on
                 return symbol
-        return self.own(super().read(variable, value))      # type: ignore[arg-type]
+        return self.own(super().read(variable, value), f"{variable.name[:-2]}/read")      # type: ignore[arg-type]
 
     def assign(self, variable: Any, value: Tensor) -> Any:
         self.read(variable, variable.held)
@@ -177,7 +291,7 @@ class Graph(Recording):
 
 
 # -- what users call inside a graph
-def _graph(what: str) -> Graph:
+def graph_for(what: str) -> Graph:
     interpreter = state.interpreter
     if not isinstance(interpreter, Graph):
         raise InvalidArgumentError(f"{what}: it needs a graph; use it inside `with tf.Graph().as_default():` or "
@@ -185,127 +299,23 @@ def _graph(what: str) -> Graph:
     return interpreter
 
 
+def _text(what: str, name: Any) -> str:
+    if not isinstance(name, str):
+        raise DTypeError(f"{what}: a name is text, {name!r:.60} is a {type(name).__name__}")
+    return name
+
+
 def get_default_graph() -> Graph:
     """The graph that records ops now.
 
     Raises: InvalidArgumentError when ops execute eagerly.
     """
-    return _graph("get_default_graph")
-
-
-def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Symbol:
-    """A tensor whose value is fed at each run.
-
-    Args:
-        dtype: its dtype.
-        shape: its shape, None for sizes that vary; None for any rank.
-
-    Raises: InvalidArgumentError outside a graph.
-
-    Example:
-        >>> import cltensor as tf
-        >>> with tf.Graph().as_default():
-        ...     print(tf.placeholder(tf.float32, [None, 3]))
-        Tensor(shape=(?, 3), dtype=float32)
-    """
-    dims = None if shape is None else tuple(None if d is None or d == -1 else int(d)
-                                            for d in ([shape] if isinstance(shape, int) else shape))
-    return _graph("placeholder").own(Symbol(Spec(dims, as_dtype(dtype))))
-
-
-def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Symbol:
-    """The value of `input` unless another is fed."""
-    _graph("placeholder_with_default")
-    return identity(convert(input))
-
-
-def gradients(ys: Any, xs: Any, grad_ys: Any = None, name: str | None = None, colocate_gradients_with_ops: bool = False,
-              gate_gradients: bool = False, aggregation_method: Any = None, stop_gradients: Any = None) -> list:
-    """Symbolic gradients of the sum of `ys` by each of `xs`, in a graph.
-
-    Args:
-        ys, xs: tensor (xs: or variable), or lists of them.
-        grad_ys: weights of the ys; ones unless given.
-
-    Returns: list with a tensor, or None where unconnected, per x.
-    Raises: InvalidArgumentError when ops execute eagerly: use tf.GradientTape.
-
-    Example:
-        >>> import cltensor as tf
-        >>> with tf.Session() as sess:
-        ...     x = tf.placeholder(tf.float32, [])
-        ...     print(sess.run(tf.gradients(x * x, x), {x: 3.}))
-        [np.float32(6.0)]
-    """
-    graph = _graph("gradients")
-    flat = [convert(y) for y in nest.flatten(ys)]
-    weights = [None] * len(flat) if grad_ys is None else nest.flatten(grad_ys)
-    if len(weights) != len(flat):
-        raise InvalidArgumentError(f"gradients: there are {len(flat)} ys and {len(weights)} grad_ys")
-    known = [None if g is None else convert(g, y.dtype) for g, y in zip(weights, flat)]
-    return graph.gradients(flat, nest.flatten(xs), known)
-
-
-@contextmanager
-def control_dependencies(control_inputs: Any) -> Iterator[None]:
-    """Ops made inside run only after these tensors and operations; eagerly, nothing to do."""
-    interpreter = state.interpreter
-    if not isinstance(interpreter, Graph):
-        yield
-        return
-    symbols: list = []
-    for c in control_inputs or ():
-        symbols += c.symbols if isinstance(c, Operation) else [c] if isinstance(c, Symbol) else []
-    interpreter._scopes.append(tuple(symbols))
-    try:
-        yield
-    finally:
-        interpreter._scopes.pop()
-
-
-def group(*inputs: Any, **kwargs: Any) -> Operation | None:
-    """One operation that runs all of these."""
-    interpreter = state.interpreter
-    if not isinstance(interpreter, Graph):
-        return None
-    symbols: list = []
-    for c in nest.flatten(inputs):
-        symbols += c.symbols if isinstance(c, Operation) else [c] if isinstance(c, Symbol) else []
-    return Operation(interpreter, symbols, kwargs.get("name") or "group")
-
-
-def no_op(name: str | None = None) -> Operation | None:
-    """An operation that does nothing."""
-    return group(name=name or "no_op")
-
-
-def global_variables(scope: str | None = None) -> list:
-    """Variables made in the default graph."""
-    return list(_graph("global_variables").created)
-
-
-def trainable_variables(scope: str | None = None) -> list:
-    """Trainable variables made in the default graph."""
-    return [v for v in global_variables() if v.trainable]
-
-
-def global_variables_initializer() -> Operation | None:
-    """An operation that gives every variable of the graph its first value; eagerly they have it."""
-    interpreter = state.interpreter
-    if not isinstance(interpreter, Graph):
-        return None
-    graph = interpreter
-
-    def initialize() -> None:
-        for v in graph.created:
-            v.assign(graph.first[id(v)])
-            graph.uninitialized.discard(id(v))
-    return Operation(graph, [graph.effect(initialize)], "init")     # type: ignore[list-item]
+    return graph_for("get_default_graph")
 
 
 def reset_default_graph() -> None:
     """Forget the default graph of a process in graph mode, and the global step."""
-    for call in _on_reset:
+    for call in (collections.forget, *_on_reset):
         call()
     if isinstance(state.interpreter, Graph) and state.interpreter in _process:
         state.interpreter = _process[0] = Graph()

@@ -102,7 +102,8 @@ class Later:
             return made + [interpreter.read(v, v.held) for v in self.writes]
 
     def __repr__(self) -> str:
-        return getattr(self.function, "__qualname__", repr(self.function))
+        owner = getattr(self.function, "__self__", None)            # a layer's call has the layer's name
+        return str(getattr(owner, "name", None) or getattr(self.function, "__name__", "later")).strip("<>")
 
 
 class Island:

@@ -9,6 +9,8 @@ of the walk just run.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from cltensor.graph.walk import walk
 from cltensor.interpret.record import EFFECT, NoValue, Recording, State, Symbol, find_session
 from cltensor.ops.variable import Variable
 
-__all__ = ["Session", "get_default_session"]
+__all__ = ["Session", "InteractiveSession", "get_default_session"]
 
 _here = threading.local()
 _WALKED = (EFFECT, GRADIENTS, LATER)        # host rows that do not keep a run from being compiled
@@ -56,23 +58,33 @@ class Session:
         self._closed = False
 
     def __enter__(self) -> Session:
-        stack = _here.__dict__.setdefault("stack", [])
-        stack.append(self)
-        self.graph.__enter__()
+        self._enter()
         return self
 
     def __exit__(self, *exc: Any) -> None:
+        self._leave()
+        self.close()
+
+    def _enter(self) -> None:
+        _here.__dict__.setdefault("stack", []).append(self)
+        self.graph.__enter__()
+
+    def _leave(self) -> None:
         self.graph.__exit__()
         _here.stack.remove(self)
-        self.close()
 
     def close(self) -> None:
         """Forbid further runs."""
         self._closed = True
 
-    def as_default(self) -> Session:
-        """Use as context manager without closing; the same object."""
-        return self
+    @contextmanager
+    def as_default(self) -> Iterator[Session]:
+        """The default session inside, and its graph the default graph; it stays open."""
+        self._enter()
+        try:
+            yield self
+        finally:
+            self._leave()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Compute what is fetched.
@@ -89,12 +101,13 @@ class Session:
             raise FailedPreconditionError("Session.run: the session is closed")
         with eagerly():
             feeds = self._feeds(feed_dict or {})
-            leaves = nest.flatten(fetches)
+            leaves = [self.graph.as_graph_element(f) if isinstance(f, str) else f for f in nest.flatten(fetches)]
             wanted = [self._wanted(f) for f in leaves]
             values = self._compute([s for some in wanted for s in some], feeds)
             out: list = []
             for f in leaves:
-                out.append(None if isinstance(f, Operation) else _numpy(values[self._symbol(f).uid]))
+                out.append((f.answer and f.answer()) if isinstance(f, Operation) else
+                           _numpy(values[self._symbol(f).uid]))
         return nest.pack_sequence_as(fetches, out)
 
     # -- feeds and fetches
@@ -110,6 +123,8 @@ class Session:
         return dict(sorted(feeds.items()))          # one order for the key of a plan and for its arguments
 
     def _symbol(self, x: Any) -> Any:
+        if isinstance(x, str):
+            return self.graph.get_tensor_by_name(x)
         if isinstance(x, Variable):
             return self.graph.read(x, x.held)
         if isinstance(x, Symbol):
@@ -139,19 +154,21 @@ class Session:
                 return dict(zip(key[0], known[1]([t for _, t in feeds.values()])))
         nodes = needed(graph, wanted, feeds)
         states = self._states(nodes, wanted)
-        self._check_initialized(states, feeds)
+        reads = self._read(nodes, wanted)
+        needs = [s for s in states if s.start.uid in reads]         # the others are assigned only
+        self._check_initialized(needs, feeds)
         for x in wanted:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
                 raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         replay = None
         if known is None and not any(n.op.run is not None and n.op not in _WALKED for n in nodes):
             try:
-                replay = self._compile(nodes, wanted, feeds, states)
+                replay = self._compile(nodes, wanted, feeds, states, needs)
             except NoValue:         # a shape depends on values
                 pass
         if len(graph.plans) >= 64:
             graph.plans.clear()
-        graph.plans[key] = (states, replay)
+        graph.plans[key] = (needs, replay)
         if replay is None:
             return self._interpret(nodes, wanted, feeds, states)
         return dict(zip(key[0], replay([t for _, t in feeds.values()])))
@@ -162,9 +179,14 @@ class Session:
                 raise FailedPreconditionError(f"Session.run: variable {s.variable.name} is not initialised; run "
                                               "tf.global_variables_initializer() first")
 
-    def _states(self, nodes: list, wanted: list) -> list[State]:
+    @staticmethod
+    def _read(nodes: list, wanted: list) -> set[int]:
+        """Uids of what these nodes read, and of what is wanted."""
         read = {x.uid for n in nodes for x in n.inputs if isinstance(x, Symbol)} | {x.uid for x in wanted}
-        read |= {x.uid for n in nodes if n.op is GRADIENTS for x in dict(n.attrs)["xs"]}
+        return read | {x.uid for n in nodes if n.op is GRADIENTS for x in dict(n.attrs)["xs"]}
+
+    def _states(self, nodes: list, wanted: list) -> list[State]:
+        read = self._read(nodes, wanted)
         assigned = {id(self.graph.assignments[o.uid]) for n in nodes for o in n.outputs
                     if o.uid in self.graph.assignments}
         return [s for s in self.graph.variables.values() if s.start.uid in read or id(s.variable) in assigned]
@@ -191,7 +213,7 @@ class Session:
             call()
         return {x.uid: env.get(x.uid, x) for x in wanted}
 
-    def _compile(self, nodes: list, wanted: list, feeds: dict, states: list) -> Replay:
+    def _compile(self, nodes: list, wanted: list, feeds: dict, states: list, needs: list) -> Replay:
         """Record the walk anew with the shapes of the feeds; optimise; compile."""
         with Recording() as recording:
             inputs = {uid: Symbol(t.spec) for uid, (_, t) in feeds.items()}
@@ -206,7 +228,7 @@ class Session:
                 recording.effect(call)
         met = [s for h, s in recording.variables.items() if h not in starts]     # variables that only such calls read
         self._check_initialized(met, feeds)
-        states += met
+        needs += met
         starts.update((id(s.variable), s) for s in met)
         written = [(h, s.now) for h, s in starts.items() if s.written and h not in self._assigned(nodes)]
         for held, symbol in self._assigned(nodes).items():
@@ -219,6 +241,28 @@ class Session:
         program = Program(tuple(recording.nodes), tuple(inputs.values()),
                           tuple(env.get(x.uid, x) for x in wanted) + tuple(value for _, value in written), tuple(kept))
         return prepare(program, state.device)
+
+
+class InteractiveSession(Session):
+    """A session that is the default one from its creation to its `close`, for use in a shell.
+
+    Example:
+        >>> import cltensor as tf
+        >>> sess = tf.InteractiveSession(graph=tf.Graph())
+        >>> (tf.constant(2.) * tf.placeholder_with_default(3., [])).eval()
+        np.float32(6.0)
+        >>> sess.close()
+    """
+
+    def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None):
+        super().__init__(target, graph, config)
+        self._enter()
+
+    def close(self) -> None:
+        """Forbid further runs, and give the default session back."""
+        if not self._closed:
+            self._leave()
+        super().close()
 
 
 def _known_here(x: Symbol, nodes: list, states: list, feeds: dict) -> bool:

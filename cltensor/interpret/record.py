@@ -28,13 +28,29 @@ find_session: list[Callable[[Any], Any]] = []       # the graph package tells ho
 
 
 class Symbol(Tensor):
-    """A tensor of a recording: a result of a node, or a placeholder (node None)."""
+    """A tensor of a recording: a result of a node, or a placeholder (node None).
 
-    __slots__ = ("node", "index")
+    A graph sets `graph` and `label`, its name there.
+    """
+
+    __slots__ = ("node", "index", "graph", "label")
 
     def __init__(self, spec: Spec, node: Any = None, index: int = 0):
         super().__init__(sig_of(spec, None))
         self.node, self.index = node, index
+        self.graph: Any = None
+        self.label = ""
+
+    @property
+    def name(self) -> str:
+        return self.label or super().name
+
+    @property
+    def op(self) -> Any:
+        """The operation of the graph that makes it."""
+        if self.graph is None:
+            raise AttributeError(f"{self!r} belongs to no graph, so it has no op")
+        return self.graph.get_operation_by_name(self.label.rpartition(":")[0])
 
     @property
     def buffer(self) -> Any:
@@ -45,7 +61,8 @@ class Symbol(Tensor):
                       "tf.where, or compute it eagerly")
 
     def __str__(self) -> str:
-        return f"Tensor(shape={self.shape}, dtype={self.dtype.name})"
+        named = f'"{self.label}", ' if self.label else ""
+        return f"Tensor({named}shape={self.shape}, dtype={self.dtype.name})"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)

@@ -15,10 +15,10 @@ import numpy as np
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import TensorShape, show
-from cltensor.core import dispatch
+from cltensor.core import dispatch, scope
 from cltensor.core.dispatch import current_device, eagerly, state
 from cltensor.core.spec import Spec, sig_of
-from cltensor.core.tensor import Tensor, convert, static_value, to_array
+from cltensor.core.tensor import Tensor, convert, from_numpy, static_value, to_array
 from cltensor.core.trackable import Leaf
 from cltensor.interpret.eager import copy_to
 from cltensor.ops import math
@@ -65,16 +65,31 @@ class Variable(Leaf):
             value = initial_value
         want = None if dtype is None else as_dtype(dtype)
         t = convert(value, want, op="Variable")
+        computed = None
         if not t.sig.device:
-            raise InvalidArgumentError("Variable: initial_value has no value yet, as ops are being recorded here; give "
-                                       "a function that returns it, or make the variable outside")
+            computed, t = t, self._until_computed(t)
         device = t.placed_on if host else state.device or (t.placed_on if t.host is None else current_device())
         self._host = host
         self._value = self._relabel(t, device)
-        self._trainable, self._name, self.order = trainable, name or "Variable", _order()
+        self._trainable, self._name, self.order = trainable, scope.full_name(name or "Variable"), _order()
         self.constraint = constraint
+        self.collections = collections
         if state.interpreter is not None:
             state.interpreter.made(self)
+            if computed is not None:
+                state.interpreter.starts_from(self, computed)
+
+    @staticmethod
+    def _until_computed(t: Tensor) -> Tensor:
+        """What to hold until a run computes the first value; only the initializer of a graph can."""
+        if not getattr(state.interpreter, "symbolic", False):
+            raise InvalidArgumentError("Variable: initial_value has no value yet, as ops are being recorded here; give "
+                                       "a function that returns it, or make the variable outside")
+        shape = t.spec.shape
+        if shape is None or None in shape:
+            raise InvalidArgumentError(f"Variable: initial_value must have a shape that is fully known, it is {t}")
+        with eagerly():
+            return from_numpy(np.zeros(shape, t.dtype.np), keep=True)
 
     def _relabel(self, t: Tensor, device: Any) -> Tensor:
         """The value as a tensor of its own: assigning has no gradient, so no tape may follow it here."""
@@ -160,7 +175,29 @@ class Variable(Leaf):
     value = read_value
 
     def initialized_value(self) -> Tensor:
-        return self.as_tensor()
+        """The value; in a graph the first one, which other first values may be made of."""
+        first = getattr(state.interpreter, "first", {}).get(id(self))
+        return self.as_tensor() if first is None else first
+
+    @property
+    def initial_value(self) -> Tensor:
+        """The first value, in a graph."""
+        return self.initialized_value()
+
+    @property
+    def initializer(self) -> Any:
+        """The operation of a graph that gives the first value; None eagerly."""
+        initialize = getattr(state.interpreter, "initialize", None)
+        return None if initialize is None else initialize(self)
+
+    @property
+    def op(self) -> Any:
+        """The operation of a graph that reads it."""
+        return self.current().op        # type: ignore[attr-defined]
+
+    def eval(self, session: Any = None) -> Any:
+        """The value, computed by a session (the default one)."""
+        return self.current().eval(session=session)         # type: ignore[attr-defined]
 
     def numpy(self) -> np.ndarray:
         """The value as a NumPy array."""
@@ -256,7 +293,7 @@ class Variable(Leaf):
         self.assign(value)
 
     def __deepcopy__(self, memo: dict) -> Variable:
-        with dispatch.device_scope(self.placed_on):
+        with dispatch.device_scope(self.placed_on), scope.at(""):
             return type(self)(to_array(self._value), self._trainable, name=self._name, host=self._host)
 
     def __copy__(self) -> Variable:

@@ -1,4 +1,4 @@
-"""The global step: one int64 variable on the host that counts training steps, per process.
+"""The global step: one int64 variable on the host that counts training steps, per process, or per graph.
 
 On the host, so that counting costs no launch and summaries can ask for its value without a sync.
 """
@@ -9,6 +9,9 @@ from typing import Any
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
+from cltensor.core import scope
+from cltensor.core.dispatch import state
+from cltensor.graph.collections import GraphKeys, get_collection_ref
 from cltensor.graph.graph import on_reset
 from cltensor.ops.variable import Variable
 
@@ -27,7 +30,8 @@ def get_global_step(graph: Any = None) -> Variable | None:
         >>> tf.train.get_global_step() is step
         True
     """
-    return _the_step[0] if _the_step else None
+    kept = _kept()
+    return kept[0] if kept else None
 
 
 def get_or_create_global_step(graph: Any = None) -> Variable:
@@ -38,9 +42,17 @@ def get_or_create_global_step(graph: Any = None) -> Variable:
         >>> tf.train.get_or_create_global_step().dtype
         tf.int64
     """
-    if not _the_step:
-        _the_step.append(Variable(0, trainable=False, name="global_step", dtype="int64", host=True))
-    return _the_step[0]
+    kept = _kept()
+    if not kept:
+        with scope.at(""):
+            kept.append(Variable(0, trainable=False, name="global_step", dtype="int64", host=True))
+    return kept[0]
+
+
+def _kept() -> list[Variable]:
+    """Where it is: a graph has its own, eager programs one."""
+    graph = state.interpreter
+    return get_collection_ref(GraphKeys.GLOBAL_STEP) if getattr(graph, "symbolic", False) else _the_step
 
 
 def create_global_step(graph: Any = None) -> Variable:
@@ -48,7 +60,7 @@ def create_global_step(graph: Any = None) -> Variable:
 
     Raises: InvalidArgumentError (a ValueError) when it does.
     """
-    if _the_step:
+    if _kept():
         raise InvalidArgumentError('create_global_step: "global_step" already exists; '
                                    "get_or_create_global_step returns it")
     return get_or_create_global_step()

@@ -13,11 +13,13 @@ from cltensor.autodiff.tape import GradientTape
 from cltensor.base import nest
 from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.base.shapes import show
+from cltensor.core import scope
 from cltensor.core.dispatch import device_scope, eagerly, execute, state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert, host_value
 from cltensor.core.trackable import Trackable
+from cltensor.graph.collections import GraphKeys, get_collection
 from cltensor.graph.graph import Graph
 from cltensor.interpret import defer
 from cltensor.ops.array import reshape
@@ -150,7 +152,7 @@ class Optimizer(Trackable):
         graph = state.interpreter if isinstance(state.interpreter, Graph) else None
         if graph is not None:
             value = loss() if callable(loss) else loss
-            variables = [v for v in graph.created if v.trainable] if var_list is None else nest.flatten(var_list)
+            variables = nest.flatten(get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else var_list)
             if not variables:
                 raise InvalidArgumentError(f"{self._name}.compute_gradients: the graph has no trainable variable")
             weights = [None] if grad_loss is None else [convert(grad_loss)]
@@ -255,7 +257,7 @@ class Optimizer(Trackable):
         return self._make_slot(variable, slot_name) if slot is None else slot
 
     def _make_slot(self, variable: Variable, slot_name: str) -> Variable:
-        with eagerly(), device_scope(variable.placed_on):
+        with eagerly(), device_scope(variable.placed_on), scope.at(""):
             value = full_like(variable, self._slot_start[slot_name])
             slot = Variable(value, trainable=False, name=f"{variable.name[:-2]}/{self._name}/{slot_name}")
         self._slots.setdefault(slot_name, {})[variable] = slot
