@@ -25,6 +25,7 @@ __all__ = ["render", "kernel", "program_count", "programs"]
 
 _log = logging.getLogger("cltensor")
 _lock = threading.Lock()
+_locks: dict[tuple, threading.Lock] = {}        # one per program: who needs another does not wait for this one
 _programs: dict[tuple, cl.Program] = {}
 _built: list[tuple[str, tuple, float]] = []
 
@@ -80,6 +81,8 @@ def kernel(device: Any, template: str, params: tuple, name: str) -> cl.Kernel:
     program = _programs.get(key)
     if program is None:
         with _lock:
+            lock = _locks.setdefault(key, threading.Lock())
+        with lock:
             program = _programs.get(key)
             if program is None:
                 program = _programs[key] = _compile(device, template, params)

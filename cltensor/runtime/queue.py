@@ -169,6 +169,21 @@ class Queue:
         for kernel, global_size, local_size in launches:
             self.launch(kernel, (), global_size, local_size, may_fail, ())
 
+    def rehearse(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple) -> None:
+        """Launch a kernel that nobody else uses on a queue of its own, and wait: for launches that do nothing but
+        have the driver finish its compiling. What else is enqueued here does not wait for it.
+
+        Raises: ResourceExhaustedError and InternalError as `launch`.
+        """
+        try:
+            self.raw.finish         # noqa: B018  (raises where the queue is forbidden)
+            own = cl.CommandQueue(self._context, self.raw.device)
+            kernel.set_args(*args)
+            _enqueue(own, kernel, global_size, local_size)
+            own.finish()
+        except Exception as error:
+            raise self._translated(error, "rehearse") from error
+
     def write(self, block: Block, array: np.ndarray, offset: int = 0) -> None:
         """Copy a C-contiguous array to the block, from byte `offset` on; on return the array may change."""
         try:
