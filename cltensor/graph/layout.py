@@ -10,6 +10,7 @@ them: `donated` lists these, and whether it happens is decided at the call, as s
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from cltensor.graph.program import Composed, Program, consumers
 from cltensor.interpret.eager import bind_specs, copy_to, input_specs, lower, needs_no_kernel
 from cltensor.interpret.record import EFFECT, Node, Symbol
 from cltensor.interpret.runner import BoundLaunch, bind_launches
+from cltensor.kernels.plan import Plan
 
 __all__ = ["Layout"]
 
@@ -75,9 +77,14 @@ class Layout:
         return uid
 
     # -- launches
-    def _bind(self, nodes: list[Node]) -> list[tuple[Node, list[BoundLaunch], tuple]]:
-        """(node, its launches, bytes of its workspaces) of what takes a kernel."""
+    def _bind(self, nodes: list[Node]) -> list[tuple[Node, list[BoundLaunch], list[tuple]]]:
+        """(node, its launches, (name, bytes) of its workspaces) of what takes a kernel.
+
+        What prepares an input for several nodes, as packing a matrix for products, runs once: they share the workspace.
+        """
         steps = []
+        prepared: dict[tuple, int] = {}
+        name = itertools.count(1).__next__
         for node in nodes:
             op, outs = node.op, tuple(o.spec for o in node.outputs)
             if op is EFFECT:
@@ -94,16 +101,29 @@ class Layout:
                 continue
             traits = self.device.traits
             plan = node.plan(traits) if isinstance(node, Composed) else lower(op, ins, given, outs, node.attrs, traits)
-            steps.append((node, bind_launches(op, plan, self.device, ins, outs), plan.workspace))
+            works, launches = [-name() for _ in plan.workspace], []         # no uid is negative
+            for each in plan.launches:
+                if each.prepares:
+                    at = next(arg[1] for arg in each.args if arg[0] == "work")
+                    key = (each.template, each.params, each.kernel, each.global_size, plan.workspace[at],
+                           *(("in", self._root(node.inputs[arg[1]])) if arg[0] == "in" else
+                             "work" if arg[0] == "work" else arg for arg in each.args))
+                    if key in prepared:
+                        works[at] = prepared[key]
+                        continue
+                    prepared[key] = works[at]
+                launches.append(each)
+            bound = bind_launches(op, Plan(tuple(launches), plan.workspace), self.device, ins, outs)
+            steps.append((node, bound, list(zip(works, plan.workspace))))
         return steps
 
-    def _sources(self, node: Node, launch: BoundLaunch, works: tuple) -> tuple[list, list]:
+    def _sources(self, node: Node, launch: BoundLaunch, works: list) -> tuple[list, list]:
         """What a launch's buffers are, in the order of its argument positions, and its numbers."""
         def where(x: Tensor) -> Any:
             at = self.position(x)
             return self.constant(x).buffer if at is None else at
         buffers = [where(node.inputs[i]) for i in launch.ins] + [where(node.outputs[i]) for i in launch.outs]
-        buffers += [self._position[works[i]] for i in launch.works]
+        buffers += [self._position[works[i][0]] for i in launch.works]
         return buffers, [(cast, node.inputs[i]) for i, cast in launch.slots]
 
     # -- positions
@@ -124,9 +144,8 @@ class Layout:
                                         o.uid in leaving)
                 else:
                     self.constants[o.uid] = from_numpy(np.empty(o.spec.shape, o.spec.dtype.np), self.device)
-            names = tuple(-1 - len(lives) - k for k in range(len(workspace)))        # no uid is negative
-            lives.update((name, Life(nbytes, index, index)) for name, nbytes in zip(names, workspace))
-            steps[index] = (*steps[index][:2], names)
+            for name, nbytes in workspace:
+                lives.setdefault(name, Life(nbytes, index, index)).death = index
         writes = list(zip(written, program.fetches[count:]))
         self.donated = self._donations(program.states, writes, uses, lives, leaving)
         self._share(lives)

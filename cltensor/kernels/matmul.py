@@ -125,8 +125,9 @@ def _bias(epilogue: str) -> tuple:
 
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
           epilogue: str = "") -> Launch:
-    return launch("matmul_cpu", kernel, args, groups, dtype=p.dtype.name, form=form, v=_lanes(p.dtype),
-                  mr=tune["mr"], nv=tune["nv"], dots=tune["dots"], epilogue=epilogue)
+    return launch("matmul_cpu", kernel, args, groups, prepares=kernel in ("turn", "pack_a", "pack_b"),
+                  dtype=p.dtype.name, form=form, v=_lanes(p.dtype), mr=tune["mr"], nv=tune["nv"], dots=tune["dots"],
+                  epilogue=epilogue)
 
 
 def _edge(p: Product, tune: dict, epilogue: str, small: bool) -> Plan:

@@ -55,7 +55,10 @@ ERROR = ("error",)
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel launch: `kernels/<template>.cl.mako` rendered with `params`, its function `kernel`."""
+    """One kernel launch: `kernels/<template>.cl.mako` rendered with `params`, its function `kernel`.
+
+    `prepares`: it only fills one workspace from inputs, so of equal launches on equal inputs one is enough.
+    """
 
     template: str
     params: tuple                 # ((name, value), ...), sorted by name; values hashable
@@ -63,6 +66,7 @@ class Launch:
     args: tuple
     global_size: tuple
     local_size: tuple = (1,)
+    prepares: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,9 @@ class Plan:
     workspace: tuple = ()
 
 
-def launch(template: str, kernel: str, args: Any, global_size: Any, local_size: Any = None,
+def launch(template: str, kernel: str, args: Any, global_size: Any, local_size: Any = None, prepares: bool = False,
            **params: Any) -> Launch:
     """A Launch with its parameters in canonical order; a local size of ones unless given."""
     size = tuple(int(g) for g in global_size)
     local = tuple(local_size) if local_size is not None else (1,) * len(size)
-    return Launch(template, tuple(sorted(params.items())), kernel, tuple(args), size, local)
+    return Launch(template, tuple(sorted(params.items())), kernel, tuple(args), size, local, prepares)
