@@ -28,8 +28,9 @@ _TILES = ((8, 2), (12, 2), (14, 2), (10, 2), (6, 4), (6, 3), (8, 3), (4, 4), (14
 _STEPS: dict[tuple[str, str], list[list[dict]]] = {
     ("matmul", "cpu"): [
         [{"mr": mr, "nv": nv} for mr, nv in _TILES],
+        [{"unroll": v} for v in (1, 2, 4)],
         [{"kc": v} for v in (128, 192, 256, 384, 512)],
-        [{"block_rows": r, "block_columns": c} for r, c in ((48, 128), (96, 64), (96, 256), (192, 128), (192, 256))],
+        [{"block_rows": r, "block_columns": c} for r, c in ((128, 256), (192, 128), (256, 512), (384, 256))],
         [{"least_groups": v} for v in (8, 16, 32, 64, 128)],
         [{"strip": v} for v in (4, 8)],
     ],

@@ -4,114 +4,209 @@
 ## Every form but "vector" adds the k products of an element in one chain of MADs, k = 0, 1, 2, ...: the bits
 ## do not depend on the form, the tile sizes or the number of cores. "vector" splits k by the sizes alone.
 ##
-## form    "edge"    any shape: register tiles of mr x 1 vectors, rows clamped, columns guarded. For tiny
-##                   matrices, N below one tile, M below one tile. Kernels: edge, turn (lays a transposed
-##                   B out with rows along n first).
-##         "direct"  B has rows along n; M >= mr, N >= nv*v: register tiles of mr x nv vectors straight from
-##                   A and B; the last tile of each direction is shifted back, so all are full.
-##         "packed"  A and B are first copied to panels of mr rows and nv*v columns (zero-padded), each
-##                   contiguous along k; kernels: pack_a, pack_b, packed. For transposed B, strides that
-##                   collide in the cache, float16.
-##         "vector"  M < 4: kernels strip (B has rows along n), dots (B has rows along k), fold (adds the
-##                   parts when k was split).
+## form    "tiles"   any shape. A group owns `per` rows and `wide` panels of nv*v columns. It copies a panel of op(B),
+##                   kc steps deep, into private memory (the first cache), turning it by vectors where B is
+##                   transposed, and sweeps its rows over it in register tiles of mr x nv vectors. Rows past the last
+##                   repeat it, columns past the last are computed from whatever lies there and dropped.
+##         "direct"  B has rows along n, M >= mr, N >= nv*v: one register tile per group, straight from A and B; the
+##                   last tile of each direction is shifted back, so all are full. A little faster where both sides
+##                   are large and rows of B do not compete for the same cache lines.
+##         "vector"  M < 4: kernels strip (B has rows along n), dots (B has rows along k), fold (adds the parts when k
+##                   was split, and is where an epilogue runs).
 ## dtype   float16 (stored half, computed float), float32, float64, int32, int64
 ## v       lanes of a vector: 16, for 64-bit types 8
 ## mr, nv  register tile: mr rows x nv vectors
+## kc      steps of k a private panel holds
+## unroll  of the loop over k
 ## dots    columns handled at once in dots ("vector")
-## epilogue  see matmul_parts; its bias pointer is a last argument of edge, direct and packed
+## epilogue  see epilogue.cl.mako; its inputs are the last arguments of tiles, direct and fold
+<%namespace name="end" file="epilogue.cl.mako"/>
 <%include file="matmul_parts.cl.mako"/>
 <%
+    d = dt(dtype)
     nr = nv * v
     rows, cols = range(mr), range(nv)
-    bias = ", __global const T *restrict bias" if "bias" in epilogue else ""
+    C = d.cl
+    half = dtype == "float16"
 
-    def out(value, column):
-        """`value` through the epilogue; `column` is the index of its first lane."""
-        if not epilogue:
-            return value
-        return f"finish({value}, {load(dtype, v, 0, f'bias + {column}') if bias else '(XV)(0)'})"
+    def step(a, b, u):
+        """Step u of an unrolled loop over k: nv loads, mr broadcasts, mr * nv MADs. a: elements, b: pointer."""
+        loads = ", ".join(f"q{j} = {b(u * nv + j)}" for j in cols)
+        mads = " ".join(f"{{ const XV x = (XV)({a(i)}); "
+                        + " ".join(f"s{i}_{j} = MAD(x, q{j}, s{i}_{j});" for j in cols) + " }" for i in rows)
+        return f"const XV {loads}; {mads}"
 %>
-% if form == "edge":
-// Copy op(B) of every matrix, n x k as stored, to k x width with zeros past n. Groups: column j, matrix.
-SOLO __kernel void turn(__global RAW *restrict d, __global const RAW *restrict b, ulong n, ulong k, ulong width)
+${end.emit(epilogue, dtype, 16)}
+% if form == "tiles":
+<%
+    def zipped(a, b, half_):
+        """The lanes of one half of a and of b in turn."""
+        first = half_ * v // 2
+        return ", ".join(f"{x}.s{i:x}" for i in range(first, first + v // 2) for x in (a, b))
+
+    def turned(names):
+        """Statements that make of v rows, `names`, their v columns: log2(v) rounds of zipping; and their names."""
+        lines, left, stage = [], v, 0
+        while left > 1:
+            new = [f"t{stage}_{i}" for i in range(v)]
+            for i in range(v):
+                lines.append(f"const XV {new[i]} = (XV)({zipped(names[i // 2], names[i // 2 + v // 2], i % 2)});")
+            names, left, stage = new, left // 2, stage + 1
+        return lines, names
+%>\
+// Fetch ahead of use, where the compiler knows how.
+#if defined(__has_builtin) && !defined(__OCLGRIND__)
+#if __has_builtin(__builtin_prefetch)
+#define AHEAD(p) __builtin_prefetch(p)
+#endif
+#endif
+#ifndef AHEAD
+#define AHEAD(p)
+#endif
+
+// `deep` rows of op(B) from b on into d. The first `whole` can be read as nr elements without passing the end of B;
+// of the others `some` columns exist.
+static inline void panel_of(X *d, __global const T *b, size_t deep, size_t bk, size_t bn, size_t some, size_t whole)
 {
-    const size_t j = get_group_id(0), g = get_group_id(1);
-    d += g * k * width + j;
-    if (j < n) {
-        b += (g * n + j) * k;
-        for (size_t i = 0; i < k; i++)
-            d[i * width] = b[i];
+    if (bn == 1) {
+        size_t p = 0;
+        for (; p < whole; p++, d += ${nr}, b += bk) {
+            ${" ".join(f"vstore{v}({load(dtype, v, j, 'b')}, {j}, d);" for j in cols)}
+        }
+        for (; p < deep; p++, d += ${nr}, b += bk)
+            for (size_t j = 0; j < ${nr}; j++)
+                d[j] = j < some ? ${load1(dtype, "b", "j")} : 0;
+    } else if (bk == 1 && deep >= ${v}) {
+        // v x v elements at a time; the last block along k is shifted back
+        for (size_t j = 0; j < ${nr}; j += ${v}, d += ${v}) {
+% for i in range(v):
+            __global const T *const b${i} = b + min(j + ${i}, some - 1) * bn;
+% endfor
+            for (size_t k = 0; k < deep; k += ${v}) {
+                const size_t p = min(k, deep - ${v});
+% for i in range(v):
+                const XV r${i} = ${load(dtype, v, 0, f"b{i} + p")};
+% endfor
+<% lines, names = turned([f"r{i}" for i in range(v)]) %>\
+% for line in lines:
+                ${line}
+% endfor
+% for i, name in enumerate(names):
+                vstore${v}(${name}, 0, d + (p + ${i}) * ${nr});
+% endfor
+            }
+        }
     } else {
-        for (size_t i = 0; i < k; i++)
-            d[i * width] = 0;
+        for (size_t p = 0; p < deep; p++, d += ${nr})
+            for (size_t j = 0; j < ${nr}; j++)
+                d[j] = j < some ? ${load1(dtype, "b", "p * bk + j * bn")} : 0;
     }
 }
 
-// Groups: block of `per` rows, block of v columns, matrix. `last` is the number of elements of one stored B.
-SOLO __kernel void edge(__global T *restrict c, __global const T *restrict a, __global const T *restrict b,
-                        __global const long *restrict table, ulong m, ulong n, ulong k,
-                        ulong am, ulong ak, ulong bk, ulong bn, ulong last, ulong per${bias})
+// Groups: block of `per` rows, block of `wide` panels, matrix. `last` is the number of elements of one B. Between
+// ranges of k the sums rest in C\
+% if half:
+, which half would round: in `rest`, as large as C, instead\
+% endif
+.
+SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global const T *restrict b,
+                         ${"__global X *rest, " if half else ""}__global const long *restrict table,
+                         ulong m, ulong n, ulong k, ulong am, ulong ak_, ulong bk, ulong bn, ulong last,
+                         ulong per, ulong wide, ulong deepest${end.params(epilogue)})
 {
+    X panel[${kc * nr}] __attribute__((aligned(64)));
+    X tail[${max(nr, 16)}];
     size_t ia, ib;
     matrices_of(get_group_id(2), table, &ia, &ib);
-    const size_t c0 = get_group_id(1) * ${v}, some = min((size_t)${v}, (size_t)n - c0);
-    const size_t end = min((get_group_id(0) + 1) * (size_t)per, (size_t)m);
+    const size_t ak = ak_, r0 = get_group_id(0) * per, r1 = min(r0 + (size_t)per, (size_t)m);
+    const size_t j0 = get_group_id(1) * wide * ${nr}, j1 = min(j0 + (size_t)wide * ${nr}, (size_t)n);
+    const size_t first = get_group_id(2) * m * n;
     a += ia * m * k;
-    b += ib * last + c0 * bn;
-    c += get_group_id(2) * m * n + c0;
-    // The first `whole` rows of B can be loaded as vectors without passing the end of B; lanes past n hold
-    // the next row's numbers and are dropped at the store.
-    size_t whole = 0;
-    if (bn == 1 && last >= c0 + ${v})
-        whole = min((size_t)k, (last - c0 - ${v}) / bk + 1);
-    X lane[${v}];
-    for (int j = 0; j < ${v}; j++)
-        lane[j] = 0;
-    for (size_t r = get_group_id(0) * (size_t)per; r < end; r += ${mr}) {
+    b += ib * last;
+    c += first;
+% if half:
+    rest += first;
+% else:
+    __global X *const rest = c;
+% endif
+    for (size_t k0 = 0; k0 < k; k0 += deepest) {
+        const size_t deep = min((size_t)deepest, (size_t)k - k0);
+        const int final = k0 + deep == k;
+        for (size_t c0 = j0; c0 < j1; c0 += ${nr}) {
+            const size_t some = min((size_t)${nr}, j1 - c0), at = k0 * bk + c0 * bn;
+            panel_of(panel, b + at, deep, bk, bn, some,
+                     last >= at + ${nr} ? min(deep, (size_t)((last - at - ${nr}) / bk + 1)) : 0);
+            for (size_t r = r0; r < r1; r += ${mr}) {
 % for i in rows:
-        __global const T *a${i} = a + min(r + ${i}, (size_t)m - 1) * am;
-        XV s${i} = (XV)(0);
+                const size_t f${i} = min(r + ${i}, r1 - 1);
+                __global const T *const a${i} = a + f${i} * am;
+                XV ${", ".join(f"s{i}_{j} = (XV)(0)" for j in cols)};
 % endfor
-        size_t p = 0;
-        for (; p < whole; p++) {
-            const XV q = ${load(dtype, v, 0, "b + p * bk")};
+                if (c0 == j0 && ak == 1 && r + ${mr} < r1) {
+                    const size_t next = ${mr} * am;
+                    for (size_t e = k0; e < k0 + deep; e += ${64 // d.size}) {
+                        ${" ".join(f"AHEAD(a{i} + next + e);" for i in rows)}
+                    }
+                }
+                if (k0 > 0 && some == ${nr}) {
 % for i in rows:
-            s${i} = MAD((XV)(${load1(dtype, f"a{i}", "p * ak")}), q, s${i});
+                    ${" ".join(f"s{i}_{j} = vload{v}({j}, rest + f{i} * n + c0);" for j in cols)}
 % endfor
-        }
-        for (; p < k; p++) {
-            for (size_t j = 0; j < some; j++)
-                lane[j] = ${load1(dtype, "b", "p * bk + j * bn")};
-            const XV q = vload${v}(0, lane);
+                } else if (k0 > 0) {
 % for i in rows:
-            s${i} = MAD((XV)(${load1(dtype, f"a{i}", "p * ak")}), q, s${i});
+                    for (size_t j = 0; j < some; j++)
+                        tail[j] = rest[f${i} * n + c0 + j];
+                    ${" ".join(f"s{i}_{j} = vload{v}({j}, tail);" for j in cols)}
 % endfor
-        }
+                }
+                const X *w = panel;
+                size_t e = k0 * ak, p = 0;
+<%
+    def tiled(u):
+        return step(lambda i: load1(dtype, f"a{i}", "e"), lambda q: f"vload{v}({q}, w)", u) + " e += ak;"
+%>\
+% if unroll > 1:
+                for (; p + ${unroll} <= deep; p += ${unroll}, w += ${unroll * nr}) {
+% for u in range(unroll):
+                    { ${tiled(u)} }
+% endfor
+                }
+% endif
+                for (; p < deep; p++, w += ${nr}) {
+                    ${tiled(0)}
+                }
+% if half:
+                if (!final) {
+% for i in rows:
+                    ${" ".join(f"vstore{v}(s{i}_{j}, {j}, tail);" for j in cols)}
+                    for (size_t j = 0; j < some; j++)
+                        rest[f${i} * n + c0 + j] = tail[j];
+% endfor
+                    continue;
+                }
+% endif
 % if epilogue:
-        XV w = (XV)(0);
-% if bias:
-        for (size_t j = 0; j < some; j++)
-            lane[j] = ${load1(dtype, "bias", "c0 + j")};
-        w = vload${v}(0, lane);
+                if (final) {
+% for i in rows:
+                    ${" ".join(f"vstore{v}(s{i}_{j}, {j}, tail);" for j in cols)}
+                    emit((__global ${C} *)(c + f${i} * n + c0), (const ${d.compute} *)tail, some, c0,
+                         first + f${i} * n + c0${end.names(epilogue)});
+% endfor
+                    continue;
+                }
 % endif
+                if (some == ${nr}) {
 % for i in rows:
-        s${i} = finish(s${i}, w);
+                    ${" ".join(store(dtype, v, f"s{i}_{j}", j, f"c + f{i} * n + c0") + ";" for j in cols)}
 % endfor
-% endif
-        __global T *o = c + r * n;
-        if (some == ${v} && r + ${mr} <= end) {
+                } else {
 % for i in rows:
-            ${store(dtype, v, f"s{i}", 0, f"o + {i} * n")};
+                    ${" ".join(f"vstore{v}(s{i}_{j}, {j}, tail);" for j in cols)}
+                    for (size_t j = 0; j < some; j++)
+                        ${store1(dtype, "tail[j]", "c", f"f{i} * n + c0 + j")};
 % endfor
-        } else {
-            X t[${mr * v}];
-% for i in rows:
-            vstore${v}(s${i}, ${i}, t);
-% endfor
-            const size_t full = min((size_t)${mr}, end - r);
-            for (size_t i = 0; i < full; i++)
-                for (size_t j = 0; j < some; j++)
-                    ${store1(dtype, f"t[i * {v} + j]", "o", "i * n + j")};
+                }
+            }
         }
     }
 }
@@ -119,7 +214,7 @@ SOLO __kernel void edge(__global T *restrict c, __global const T *restrict a, __
 // Groups: row tile, column tile, matrix. Rows of B are n apart.
 SOLO __kernel void direct(__global T *restrict c, __global const T *restrict a, __global const T *restrict b,
                           __global const long *restrict table, ulong m, ulong n, ulong k,
-                          ulong am, ulong ak${bias})
+                          ulong am, ulong ak${end.params(epilogue)})
 {
     size_t ia, ib;
     matrices_of(get_group_id(2), table, &ia, &ib);
@@ -131,159 +226,21 @@ SOLO __kernel void direct(__global T *restrict c, __global const T *restrict a, 
     XV ${", ".join(f"s{i}_{j} = (XV)(0)" for j in cols)};
 % endfor
     for (size_t p = 0; p < k; p++, a += ak, b += n) {
-        const XV ${", ".join(f"q{j} = {load(dtype, v, j, 'b')}" for j in cols)};
-% for i in rows:
-        { const XV x = (XV)(${load1(dtype, "a", f"{i} * am")}); \
-${" ".join(f"s{i}_{j} = MAD(x, q{j}, s{i}_{j});" for j in cols)} }
-% endfor
+        ${step(lambda i: load1(dtype, "a", f"{i} * am"), lambda q: load(dtype, v, q, "b"), 0)}
     }
-    c += get_group_id(2) * m * n + r0 * n + c0;
-% for i in rows:
-    ${" ".join(store(dtype, v, out(f"s{i}_{j}", f"c0 + {j * v}"), j, f"c + {i} * n") + ";" for j in cols)}
-% endfor
-}
-% elif form == "packed":
-// Panels of mr rows of A: d[panel][p][mr]. Groups: panel, stored matrix.
-SOLO __kernel void pack_a(__global X *restrict d, __global const T *restrict a, ulong m, ulong k,
-                          ulong am, ulong ak)
-{
-    const size_t r0 = get_group_id(0) * ${mr}, some = min((size_t)${mr}, (size_t)m - r0);
-    d += (get_group_id(1) * get_num_groups(0) + get_group_id(0)) * ${mr} * k;
-    a += get_group_id(1) * m * k + r0 * am;
-    if (some < ${mr}) {
-        for (size_t p = 0; p < k; p++)
-            for (size_t i = 0; i < ${mr}; i++)
-                d[p * ${mr} + i] = i < some ? ${load1(dtype, "a", "i * am + p * ak")} : 0;
-    } else if (ak == 1) {
-% for i in rows:
-        __global const T *a${i} = a + ${i} * am;
-% endfor
-        for (size_t p = 0; p < k; p++, d += ${mr}) {
-            ${" ".join(f"d[{i}] = {load1(dtype, f'a{i}', 'p')};" for i in rows)}
-        }
-    } else {
-        for (size_t p = 0; p < k; p++, d += ${mr}, a += ak) {
-            ${" ".join(f"d[{i}] = {load1(dtype, 'a', f'{i} * am')};" for i in rows)}
-        }
-    }
-}
-
-// Panels of nr columns of B: d[panel][p][nr]. Groups: panel, stored matrix.
-SOLO __kernel void pack_b(__global X *restrict d, __global const T *restrict b, ulong n, ulong k,
-                          ulong bk, ulong bn)
-{
-    const size_t c0 = get_group_id(0) * ${nr}, some = min((size_t)${nr}, (size_t)n - c0);
-    d += (get_group_id(1) * get_num_groups(0) + get_group_id(0)) * ${nr} * k;
-    b += get_group_id(1) * n * k + c0 * bn;
-    if (bn == 1 && some == ${nr}) {
-        for (size_t p = 0; p < k; p++, d += ${nr}, b += bk) {
-            ${" ".join(f"vstore{v}({load(dtype, v, j, 'b')}, {j}, d);" for j in cols)}
-        }
-    } else if (bn == 1) {
-        for (size_t p = 0; p < k; p++, d += ${nr}, b += bk)
-            for (size_t j = 0; j < ${nr}; j++)
-                d[j] = j < some ? ${load1(dtype, "b", "j")} : 0;
-    } else {
-        for (size_t j = 0; j < ${nr}; j++, b += bn)
-            if (j < some)
-                for (size_t p = 0; p < k; p++)
-                    d[p * ${nr} + j] = ${load1(dtype, "b", "p * bk")};
-            else
-                for (size_t p = 0; p < k; p++)
-                    d[p * ${nr} + j] = 0;
-    }
-}
-
-// One register tile over kc steps of k. It starts from what C holds unless this is the first k-range. No
-// restrict here: inlined, it leaves an intrinsic behind that the checking simulator does not know.
-static inline void tile(__global T *c, __global const X *a, __global const X *b, size_t n, size_t kc,
-                        int first, int final, size_t r0, size_t c0, size_t m${bias.replace("restrict ", "")})
-{
-% for i in rows:
-    XV ${", ".join(f"s{i}_{j} = (XV)(0)" for j in cols)};
-% endfor
-    X t[${mr * nr}];
-    const int full = r0 + ${mr} <= m && c0 + ${nr} <= n;
-    const size_t tall = min((size_t)${mr}, m - r0), wide = min((size_t)${nr}, n - c0);
-    c += r0 * n + c0;
-    if (!first) {
-        if (full) {
-% for i in rows:
-            ${" ".join(f"s{i}_{j} = {load(dtype, v, j, f'c + {i} * n')};" for j in cols)}
-% endfor
-        } else {
-            for (size_t i = 0; i < ${mr}; i++)
-                for (size_t j = 0; j < ${nr}; j++)
-                    t[i * ${nr} + j] = i < tall && j < wide ? ${load1(dtype, "c", "i * n + j")} : 0;
-% for i in rows:
-            ${" ".join(f"s{i}_{j} = vload{v}({i * nv + j}, t);" for j in cols)}
-% endfor
-        }
-    }
-    size_t p = 0;
-<%
-    def step(u):
-        """Step u of the unrolled k loop: nv loads, mr broadcasts, mr * nv MADs."""
-        loads = ", ".join(f"q{j} = vload{v}({u * nv + j}, b)" for j in cols)
-        mads = "\n".join(f"        {{ const XV x = (XV)(a[{u * mr + i}]); "
-                         + " ".join(f"s{i}_{j} = MAD(x, q{j}, s{i}_{j});" for j in cols) + " }" for i in rows)
-        return f"        {{ const XV {loads};\n{mads}\n        }}"
-%>\
-    for (; p + 4 <= kc; p += 4, a += ${4 * mr}, b += ${4 * nr}) {
-% for u in range(4):
-${step(u)}
-% endfor
-    }
-    for (; p < kc; p++, a += ${mr}, b += ${nr}) {
-${step(0)}
-    }
+    const size_t at = get_group_id(2) * m * n + r0 * n + c0;
+    c += at;
 % if epilogue:
-    if (final) {
-% if bias:
-        XV ${", ".join(f"w{j} = (XV)(0)" for j in cols)};
-        for (size_t j = 0; j < ${nr}; j++)
-            t[j] = j < wide ? ${load1(dtype, "bias", "c0 + j")} : 0;
-        ${" ".join(f"w{j} = vload{v}({j}, t);" for j in cols)}
+    X row[${max(nr, 16)}];
+% for i in rows:
+    ${" ".join(f"vstore{v}(s{i}_{j}, {j}, row);" for j in cols)}
+    emit((__global ${C} *)(c + ${i} * n), (const ${d.compute} *)row, ${nr}, c0, at + ${i} * n${end.names(epilogue)});
+% endfor
+% else:
+% for i in rows:
+    ${" ".join(store(dtype, v, f"s{i}_{j}", j, f"c + {i} * n") + ";" for j in cols)}
+% endfor
 % endif
-% for i in rows:
-        ${" ".join(f"s{i}_{j} = finish(s{i}_{j}, {f'w{j}' if bias else '(XV)(0)'});" for j in cols)}
-% endfor
-    }
-% endif
-    if (full) {
-% for i in rows:
-        ${" ".join(store(dtype, v, f"s{i}_{j}", j, f"c + {i} * n") + ";" for j in cols)}
-% endfor
-    } else {
-% for i in rows:
-        ${" ".join(f"vstore{v}(s{i}_{j}, {i * nv + j}, t);" for j in cols)}
-% endfor
-        for (size_t i = 0; i < tall; i++)
-            for (size_t j = 0; j < wide; j++)
-                ${store1(dtype, f"t[i * {nr} + j]", "c", "i * n + j")};
-    }
-}
-
-// Groups: block of `tall` row panels, block of `wide` column panels, matrix. kc: depth of a k-range.
-SOLO __kernel void packed(__global T *restrict c, __global const X *restrict a, __global const X *restrict b,
-                          __global const long *restrict table, ulong m, ulong n, ulong k,
-                          ulong tall, ulong wide, ulong kc${bias})
-{
-    size_t ia, ib;
-    matrices_of(get_group_id(2), table, &ia, &ib);
-    const size_t pm = (m + ${mr - 1}) / ${mr}, pn = (n + ${nr - 1}) / ${nr};
-    const size_t i0 = get_group_id(0) * tall, i1 = min(i0 + (size_t)tall, pm);
-    const size_t j0 = get_group_id(1) * wide, j1 = min(j0 + (size_t)wide, pn);
-    a += ia * pm * ${mr} * k;
-    b += ib * pn * ${nr} * k;
-    c += get_group_id(2) * m * n;
-    for (size_t k0 = 0; k0 < k; k0 += kc) {
-        const size_t deep = min((size_t)kc, (size_t)k - k0);
-        for (size_t j = j0; j < j1; j++)
-            for (size_t i = i0; i < i1; i++)
-                tile(c, a + (i * k + k0) * ${mr}, b + (j * k + k0) * ${nr}, n, deep, k0 == 0, k0 + kc >= k,
-                     i * ${mr}, j * ${nr}, m${", bias" if bias else ""});
-    }
 }
 % elif form == "vector":
 // Row r of C over a strip of columns and a part of k. Groups: strip of `width` <= ${64 * v} columns, part of
@@ -392,12 +349,26 @@ SOLO __kernel void dots(__global T *restrict c, __global const T *restrict a, __
     }
 }
 
-// Add the `parts` parts of c, `total` elements apart, in order. Groups: block of `per` elements.
+// Add the `parts` parts of w, `total` elements apart, in order. Groups: block of `per` elements. n: length of a row.
 SOLO __kernel void fold(__global T *restrict c, __global const T *restrict w, ulong parts, ulong total,
-                        ulong per)
+                        ulong per, ulong n${end.params(epilogue)})
 {
     const size_t end = min((get_group_id(0) + 1) * (size_t)per, (size_t)total);
     size_t i = get_group_id(0) * (size_t)per;
+% if epilogue:
+    X sums[64];
+    while (i < end) {
+        const size_t row = i / n, some = min((size_t)64, min(end, (row + 1) * (size_t)n) - i);
+        for (size_t j = 0; j < some; j++) {
+            X s = ${load1(dtype, "w", "i + j")};
+            for (size_t q = 1; q < parts; q++)
+                s += ${load1(dtype, "w", "q * total + i + j")};
+            sums[j] = s;
+        }
+        emit((__global ${C} *)(c + i), (const ${d.compute} *)sums, some, i - row * n, i${end.names(epilogue)});
+        i += some;
+    }
+% else:
     for (; i + ${v} <= end; i += ${v}) {
         XV s = ${load(dtype, v, 0, "w + i")};
         for (size_t q = 1; q < parts; q++)
@@ -410,5 +381,6 @@ SOLO __kernel void fold(__global T *restrict c, __global const T *restrict w, ul
             s += ${load1(dtype, "w", "q * total + i")};
         ${store1(dtype, "s", "c", "i")};
     }
+% endif
 }
 % endif

@@ -1,7 +1,7 @@
 ## C[g] = op(A[g]) @ op(B[g]) under the gpu schedule: local-memory tiles, a small register tile per item.
 ##
 ## A group of side x side items makes a tile of (side*each) x (side*each) elements of C; item (x, y) owns rows
-## y + i*side and columns x + j*side, so neighbours touch neighbouring columns. k advances by `depth`; parts of
+## y*each + i and columns x*each + j. k advances by `depth`; parts of
 ## a tile outside the matrices are loaded as zeros and not stored. Every element is one chain of MADs over
 ## k = 0, 1, 2, ...: same bits as under the cpu schedule (padding adds x * 0 only past the end of k).
 ##
@@ -11,17 +11,19 @@
 ## side      items along each side of a group
 ## each      rows and columns per item
 ## depth     k-range in local memory
-## epilogue  see matmul_parts; v is 1 here; its bias pointer is the last argument
+## epilogue  see epilogue.cl.mako; its inputs are the last arguments
+<%namespace name="end" file="epilogue.cl.mako"/>
 <%include file="matmul_parts.cl.mako"/>
 <%
     tile = side * each
     items = side * side
-    bias = ", __global const T *restrict bias" if "bias" in epilogue else ""
+    d = dt(dtype)
 %>
+${end.emit(epilogue, dtype, 4)}
 __attribute__((reqd_work_group_size(${items}, 1, 1)))
 __kernel void tiles(__global T *restrict c, __global const T *restrict a, __global const T *restrict b,
                     __global const long *restrict table, ulong m, ulong n, ulong k,
-                    ulong am, ulong ak, ulong bk, ulong bn${bias})
+                    ulong am, ulong ak, ulong bk, ulong bn${end.params(epilogue)})
 {
     // One column more than needed: items that read down a column meet different banks.
     __local X sa[${depth}][${tile + 1}], sb[${depth}][${tile + 1}];
@@ -50,17 +52,24 @@ __kernel void tiles(__global T *restrict c, __global const T *restrict a, __glob
         for (uint p = 0; p < deep; p++)
             for (int i = 0; i < ${each}; i++)
                 for (int j = 0; j < ${each}; j++)
-                    s[i][j] = MAD(sa[p][y + i * ${side}], sb[p][x + j * ${side}], s[i][j]);
+                    s[i][j] = MAD(sa[p][y * ${each} + i], sb[p][x * ${each} + j], s[i][j]);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int i = 0; i < ${each}; i++)
-        for (int j = 0; j < ${each}; j++) {
-            const size_t r = r0 + y + i * ${side}, q = c0 + x + j * ${side};
-            if (r < m && q < n) {
+    const size_t q0 = c0 + x * ${each};
+    for (int i = 0; i < ${each}; i++) {
+        const size_t r = r0 + y * ${each} + i, at = r * n + q0;
+        if (r >= m || q0 >= n)
+            break;
+        const size_t some = min((size_t)${each}, (size_t)n - q0);
 % if epilogue:
-                s[i][j] = finish(s[i][j], ${load1(dtype, "bias", "q") if bias else "0"});
+        X row[${(each + 3) // 4 * 4}];
+        for (int j = 0; j < ${each}; j++)
+            row[j] = s[i][j];
+        emit((__global ${d.cl} *)(c + at), (const ${d.compute} *)row, some, q0,
+             get_group_id(2) * m * n + at${end.names(epilogue)});
+% else:
+        for (size_t j = 0; j < some; j++)
+            ${store1(dtype, "s[i][j]", "c", "at + j")};
 % endif
-                ${store1(dtype, "s[i][j]", "c", "r * n + q")};
-            }
-        }
+    }
 }

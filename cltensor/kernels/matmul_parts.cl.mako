@@ -1,6 +1,5 @@
-## Shared by the matmul templates: types, the multiply-add, batch addressing, the epilogue.
-## Params: dtype (of A, B, C), v (vector width of the epilogue), epilogue ("" or an expression over `x`, the
-## finished value, and `bias`, the value of a per-column vector, both of type XV).
+## Shared by the matmul templates: types, the multiply-add, batch addressing.
+## Params: dtype (of A, B, C), v (lanes of a vector).
 <%
     d = dt(dtype)
     # Integers multiply as unsigned: overflow wraps instead of being undefined, the low bits are the same.
@@ -36,10 +35,3 @@ static inline void matrices_of(size_t g, __global const long *table, size_t *ia,
     *ia = a;
     *ib = b;
 }
-% if epilogue:
-
-static inline XV finish(XV x, XV bias)
-{
-    return ${epilogue};
-}
-% endif

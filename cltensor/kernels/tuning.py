@@ -31,13 +31,14 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "mr": (8, (2, 4, 6, 8, 10, 12, 14)),
         # vectors across a register tile (a vector is 64 bytes)
         "nv": (2, (1, 2, 3, 4)),
-        # depth of a packed panel: kc * nv * 64 bytes = 32 KB stay in the first cache
+        # depth of a private panel: kc * nv * 64 bytes = 32 KB stay in the first cache
         "kc": (256, (64, 128, 192, 256, 384, 512, 768, 1024)),
-        # rows one work-item of the packed form takes: an A block of ~96 KB, second cache
-        "block_rows": (96, (24, 48, 96, 144, 192, 384)),
-        "block_columns": (128, (32, 64, 128, 192, 256, 512)),
-        # blocks are halved until there are so many, so that cores can share them
-        "least_groups": (16, (4, 8, 16, 32, 64, 128, 256, 512)),
+        "unroll": (2, (1, 2, 4, 8)),
+        # rows and columns of a group: a block of A of 256 KB stays in the second cache
+        "block_rows": (256, (32, 64, 96, 128, 192, 256, 384, 512)),
+        "block_columns": (256, (32, 64, 128, 192, 256, 512, 1024)),
+        # groups are halved until there are so many, so that cores can share them
+        "least_groups": (32, (4, 8, 16, 32, 64, 128, 256, 512)),
         # vectors, in eights, across the column strip of a vector-times-matrix work-item
         "strip": (8, (2, 4, 8)),
         # columns a dot-product work-item handles at once

@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 import cltensor as tf
-from cltensor.core.spec import Spec
-from cltensor.interpret.runner import bind_plan
-from cltensor.kernels import matmul
 from cltensor.kernels.build import program_count
-from cltensor.ops.linalg import MATMUL
 
 FLAGS = list(itertools.product((False, True), repeat=2))
 # (m, k, n): tiny, odd, prime; one row or column; below and above one register tile; deep
@@ -132,19 +128,6 @@ def test_repeated_calls_and_new_sizes_compile_nothing() -> None:
     for m, k, n in [(41, 31, 51), (100, 99, 98), (6, 2, 3), (1, 2, 2)]:
         run(m, k, n)
     assert program_count() == before
-
-
-@pytest.mark.parametrize("ta,tb", FLAGS)
-def test_epilogue_is_applied_once(device: object, ta: bool, tb: bool) -> None:
-    """The seam for fused layers: bias and activation at the last store, in every form that has one."""
-    for m, k, n in [(3, 5, 7), (40, 600, 48), (65, 20, 129), (9, 300, 20)]:
-        product = matmul.Product(tf.float32, m, n, k, ta, tb, (1,), (0,), (0,), 1, 1, 1)
-        plan = matmul.plan(product, device.traits, "fmax(x + bias, (XV)(0))")        # type: ignore[attr-defined]
-        a, b = values((k, m) if ta else (m, k), "float32", 0), values((n, k) if tb else (k, n), "float32", 1)
-        inputs = tuple(tf.constant(v) for v in (a, b, values((n,), "float32", 2)))
-        run = bind_plan(MATMUL, plan, device, tuple(t.spec for t in inputs), (Spec((m, n), tf.float32),))
-        want = np.maximum(tf.matmul(*inputs[:2], ta, tb).numpy() + inputs[2].numpy(), 0)
-        np.testing.assert_array_equal(run(inputs).numpy(), want)
 
 
 @pytest.mark.parametrize("a,b,flags,error,text", [

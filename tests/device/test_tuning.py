@@ -17,7 +17,7 @@ from cltensor.interpret import trial
 from cltensor.kernels import matmul, tuned, tuning
 from tests.conftest import forget_plans
 
-CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 48, "strip": 4, "dots": 2}),
+CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 64, "strip": 4, "dots": 2}),
        ("matmul", {"mr": 14, "nv": 1, "kc": 64, "least_groups": 4}),
        ("conv2d", {"mr": 6, "nv": 3, "unroll": 1, "groups": 4, "range": 32}),
        ("conv2d", {"mr": 12, "nv": 1, "panel": 2 ** 14, "sweep": 16}), ("reduce", {"grain": 1024, "groups": 256})]
@@ -65,11 +65,11 @@ def cpu_only(device):
 def test_a_wrong_entry_is_found_out_before_it_is_used(device, cache, monkeypatch):
     cpu_only(device)
     want = product()
-    right = matmul._direct
+    right = matmul._tiles
 
     def wrong(p, tune, epilogue):
         return right(p._replace(k=p.k - 1) if tune["mr"] == 6 else p, tune, epilogue)
-    monkeypatch.setattr(matmul, "_direct", wrong)
+    monkeypatch.setattr(matmul, "_tiles", wrong)
     plant(device, {"mr": 6})
     tuning.forget()
     forget_plans()
