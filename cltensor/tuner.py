@@ -28,6 +28,7 @@ _TILES = ((8, 2), (12, 2), (14, 2), (10, 2), (6, 4), (6, 3), (8, 3), (4, 4), (14
 _STEPS: dict[tuple[str, str], list[list[dict]]] = {
     ("matmul", "cpu"): [
         [{"mr": mr, "nv": nv} for mr, nv in _TILES],
+        [{"large_mr": mr, "large_nv": nv} for mr, nv in _TILES if nv > 1],
         [{"unroll": v} for v in (1, 2, 4)],
         [{"kc": v} for v in (128, 192, 256, 384, 512)],
         [{"block_rows": r, "block_columns": c} for r, c in ((128, 256), (192, 128), (256, 512), (384, 256))],
@@ -67,7 +68,7 @@ def cases(name: str) -> list[Case]:
     """The work that is timed: shapes of common networks, one for each form of the family."""
     if name == "matmul":
         return [product(1000, 1000, 1000), product(1024, 1024, 1024, True), product(128, 784, 512),
-                product(1, 1024, 1024)]
+                product(32, 256, 1024, True), product(25088, 256, 64), product(1, 1024, 1024)]
     if name == "conv2d":
         return [convolved(8, 56, 3, 64, 64), convolved(8, 28, 3, 128, 128), convolved(8, 56, 3, 64, 64, "dx"),
                 convolved(8, 56, 3, 64, 64, "dw")]

@@ -26,8 +26,8 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
-_LARGE = 512               # matrices of so many rows and columns are quick without panels, in wider register tiles
-_LARGE_TILE = {"mr": 6, "nv": 4}
+_LARGE = 512               # matrices of so many rows and columns are quick without panels
+_MUCH = 2 ** 24            # multiply-adds from which on a wider register tile is worth a program of its own
 _WORTH = 2 ** 17           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
@@ -93,8 +93,8 @@ def plan(p: Product, target: Any, epilogue: Epilogue | None = None) -> Plan:
         return vector
     collide = p.n * p.dtype.size % _PAGE == 0 and p.k > 512
     if min(p.m, p.n) >= _LARGE and not p.transpose_b and p.dtype.name != "float16" and not collide:
-        return _direct(p, {**tune, **_LARGE_TILE} if tune == untuned else tune, epilogue)
-    return _tiles(p, tune, epilogue)
+        return _direct(p, tune, epilogue)
+    return _tiles(p, tune, target, epilogue)
 
 
 def plain(p: Product, target: Any) -> Plan:
@@ -102,7 +102,7 @@ def plain(p: Product, target: Any) -> Plan:
     untuned = default("matmul", target.schedule)
     if target.schedule == "gpu":
         return _gpu(p, untuned, None)
-    return _vector(p, untuned, None) or _tiles(p, untuned, None)
+    return _vector(p, untuned, None) or _tiles(p, untuned, target, None)
 
 
 def _lanes(dtype: DType) -> int:
@@ -111,19 +111,37 @@ def _lanes(dtype: DType) -> int:
 
 
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
-          epilogue: Epilogue | None = None) -> Launch:
+          epilogue: Epilogue | None = None, ahead: bool = False) -> Launch:
     """A launch; parameters a form does not use are left at their defaults, so that they make no further programs."""
     used = {"tiles": ("mr", "nv", "kc", "unroll"), "direct": ("mr", "nv"), "vector": ("dots",)}[form]
     own = {name: tune[name] if name in used else default("matmul", "cpu")[name]
            for name in ("mr", "nv", "kc", "unroll", "dots")}
     return launch("matmul_cpu", kernel, (*args, *(epilogue.args if epilogue else ())), groups, dtype=p.dtype.name,
-                  form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (), **own)
+                  form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (),
+                  ahead=ahead, **own)
 
 
 def _direct(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
+    tune = _large(tune)
     args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k, *p.a_strides))
     groups = (_up(p.m, tune["mr"]), _up(p.n, tune["nv"] * _lanes(p.dtype)), p.groups)
     return Plan((_form("direct", "direct", p, tune, args, groups, epilogue),))
+
+
+def _large(tune: dict) -> dict:
+    return {**tune, "mr": tune["large_mr"], "nv": tune["large_nv"]}
+
+
+def _register_tile(p: Product, tune: dict) -> dict:
+    """`tune` with the register tile for this product: one vector wide, or wider where much work pays for a program
+    and no more columns are padded."""
+    v = _lanes(p.dtype)
+    if p.n <= v:
+        return {**tune, "nv": 1}
+    few, many = tune["nv"] * v, tune["large_nv"] * v
+    if p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
+        return _large(tune)
+    return tune
 
 
 def _even(n: int, most: int) -> int:
@@ -131,9 +149,8 @@ def _even(n: int, most: int) -> int:
     return _up(n, _up(n, most))
 
 
-def _tiles(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
-    if p.n <= _lanes(p.dtype):
-        tune = {**tune, "nv": 1}
+def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None) -> Plan:
+    tune = _register_tile(p, tune)
     mr, nr = tune["mr"], tune["nv"] * _lanes(p.dtype)
     panels, work = _up(p.n, nr), p.m * p.n * p.k * p.groups
     want = max(1, min(tune["least_groups"], work // _WORTH))
@@ -149,8 +166,8 @@ def _tiles(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
     rest, work_bytes = ((WORK(0),), (4 * p.m * p.n * p.groups,)) if half else ((), ())
     args = (OUT(), IN(0), IN(1), *rest, p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides, p.k * p.n,
                                                         tall, wide, _even(p.k, tune["kc"])))
-    return Plan((_form("tiles", "tiles", p, tune, args, (_up(p.m, tall), _up(panels, wide), p.groups), epilogue),),
-                work_bytes)
+    return Plan((_form("tiles", "tiles", p, tune, args, (_up(p.m, tall), _up(panels, wide), p.groups), epilogue,
+                       target.is_cpu and not target.simulator),), work_bytes)
 
 
 def _vector(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan | None:

@@ -18,6 +18,7 @@
 ## mr, nv  register tile: mr rows x nv vectors
 ## kc      steps of k a private panel holds
 ## unroll  of the loop over k
+## ahead   tiles: fetch the next rows of A while these are used (not on simulators)
 ## dots    columns handled at once in dots ("vector")
 ## epilogue  see epilogue.cl.mako; its inputs are the last arguments of tiles, direct and fold
 <%namespace name="end" file="epilogue.cl.mako"/>
@@ -54,12 +55,14 @@ ${end.emit(epilogue, dtype, 16)}
             names, left, stage = new, left // 2, stage + 1
         return lines, names
 %>\
+% if ahead:
 // Fetch ahead of use, where the compiler knows how.
-#if defined(__has_builtin) && !defined(__OCLGRIND__)
+#ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch)
 #define AHEAD(p) __builtin_prefetch(p)
 #endif
 #endif
+% endif
 #ifndef AHEAD
 #define AHEAD(p)
 #endif

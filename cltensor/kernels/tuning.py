@@ -31,6 +31,9 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "mr": (8, (2, 4, 6, 8, 10, 12, 14)),
         # vectors across a register tile (a vector is 64 bytes)
         "nv": (2, (1, 2, 3, 4)),
+        # the same for products with much work
+        "large_mr": (6, (4, 6, 8, 10, 12, 14)),
+        "large_nv": (4, (2, 3, 4)),
         # depth of a private panel: kc * nv * 64 bytes = 32 KB stay in the first cache
         "kc": (256, (64, 128, 192, 256, 384, 512, 768, 1024)),
         "unroll": (2, (1, 2, 4, 8)),
@@ -115,8 +118,9 @@ def complaint_about(name: str, schedule: str, entry: Any) -> str:
         if type(value) is not int or value not in allowed[parameter]:
             return f"{parameter} = {value!r} is none of {', '.join(map(str, allowed[parameter]))}"
     tile = _DEFAULTS[name, schedule] | entry
-    if "nv" in tile and tile["mr"] * tile["nv"] > _ACCUMULATORS:
-        return f"mr * nv = {tile['mr'] * tile['nv']} accumulators are more than {_ACCUMULATORS}"
+    for mr, nv in (("mr", "nv"), ("large_mr", "large_nv")):
+        if nv in tile and tile[mr] * tile[nv] > _ACCUMULATORS:
+            return f"{mr} * {nv} = {tile[mr] * tile[nv]} accumulators are more than {_ACCUMULATORS}"
     return ""
 
 

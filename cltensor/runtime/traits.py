@@ -29,6 +29,7 @@ class Traits:
     global_mem: int
     vendor: str
     platform: str
+    simulator: bool                # checks every access, and knows OpenCL's own functions only
     driver: str                    # key for tuning results: platform, version, device, driver version
 
 
@@ -43,4 +44,4 @@ def traits_of(physical: Physical) -> Traits:
         subgroups="cl_khr_subgroups" in extensions or "cl_intel_subgroups" in extensions,
         compute_units=d.max_compute_units, max_group=d.max_work_group_size, local_mem=d.local_mem_size,
         max_alloc=d.max_mem_alloc_size, global_mem=d.global_mem_size, vendor=physical.vendor,
-        platform=physical.platform, driver=physical.key)
+        platform=physical.platform, simulator=physical.simulator, driver=physical.key)

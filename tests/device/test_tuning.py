@@ -67,8 +67,8 @@ def test_a_wrong_entry_is_found_out_before_it_is_used(device, cache, monkeypatch
     want = product()
     right = matmul._tiles
 
-    def wrong(p, tune, epilogue):
-        return right(p._replace(k=p.k - 1) if tune["mr"] == 6 else p, tune, epilogue)
+    def wrong(p, tune, *rest):
+        return right(p._replace(k=p.k - 1) if tune["mr"] == 6 else p, tune, *rest)
     monkeypatch.setattr(matmul, "_tiles", wrong)
     plant(device, {"mr": 6})
     tuning.forget()
