@@ -66,8 +66,9 @@ def epilogue_of(expression: Expression, shapes: tuple, out: tuple, dtype: Any) -
 
     Example:
         >>> from cltensor.kernels.expression import Expression, Statement
+        >>> add = Statement("x0 + x1", (0, 1), "float32")
         >>> relu = Expression((("float32", False), ("float32", False)),
-        ...                   (Statement("x0 + x1", (0, 1), "float32"), Statement("fmax(x0, K(0))", (2,), "float32")), (3,))
+        ...                   (add, Statement("fmax(x0, K(0))", (2,), "float32")), (3,))
         >>> epilogue_of(relu, ((8,),), (32, 8), "float32").kinds
         ('column',)
         >>> epilogue_of(relu, ((32, 1),), (32, 8), "float32") is None

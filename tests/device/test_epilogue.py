@@ -23,7 +23,8 @@ SIZES = [(1, 300, 400), (3, 700, 5), (300, 257, 2), (7, 5, 3), (40, 600, 48), (6
 
 def chain(dtype: str, *texts: tuple, extra: tuple = ()) -> Expression:
     """An expression over the product, `extra` inputs; texts are (text, operands)."""
-    return Expression(((dtype, False), *extra), tuple(Statement(t, o, dtype) for t, o in texts), (len(extra) + len(texts),))
+    statements = tuple(Statement(text, operands, dtype) for text, operands in texts)
+    return Expression(((dtype, False), *extra), statements, (len(extra) + len(texts),))
 
 
 def activated(dtype: str) -> Expression:
@@ -34,7 +35,8 @@ def activated(dtype: str) -> Expression:
 
 def values(shape: tuple, dtype: str, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return rng.integers(-50, 50, shape).astype(dtype) if dtype.startswith("int") else rng.standard_normal(shape).astype(dtype)
+    drawn = rng.integers(-50, 50, shape) if dtype.startswith("int") else rng.standard_normal(shape)
+    return drawn.astype(dtype)
 
 
 def separate(x: Any, bias: Any, scale: float, rest: Any) -> np.ndarray:
@@ -55,8 +57,9 @@ def run(plan: Any, device: Any, inputs: tuple, shape: tuple, dtype: str) -> np.n
 def test_matmul_epilogue_has_the_bits_of_separate_ops(device: Any, ta: bool, tb: bool, dtype: str) -> None:
     for m, k, n in SIZES:
         a, b = values((k, m) if ta else (m, k), dtype, 0), values((n, k) if tb else (k, n), dtype, 1)
-        a, b = a / np.float32(k ** 0.5), b
-        left, right, bias, rest = map(tf.constant, (a.astype(dtype), b, values((n,), dtype, 2), values((m, n), dtype, 3)))
+        a = a / np.float32(k ** 0.5)
+        left, right = tf.constant(a.astype(dtype)), tf.constant(b)
+        bias, rest = tf.constant(values((n,), dtype, 2)), tf.constant(values((m, n), dtype, 3))
         end = epilogue_of(activated(dtype), ((n,), (), (m, n)), (m, n), dtype)
         assert end is not None and end.kinds == ("column", "slot", "full")
         plan = matmul.plan(product(device, dtype, m, k, n, ta, tb), device.traits, end)
