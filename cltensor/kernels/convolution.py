@@ -96,7 +96,7 @@ class _Steps:
     def _layout(self, kernel: str, args: tuple, numbers: tuple, groups: tuple, elements: int) -> None:
         size, local = (groups, (1,) * len(groups)) if self.cpu else ((64 * min(_up(elements, 64), 4096),), (64,))
         given = (*args, *(SCALAR("ulong", n) for n in numbers))
-        self.launches.append(launch("conv2d_layout", kernel, given, size, local,
+        self.launches.append(launch("conv2d_layout", kernel, given, size, local, prepares=kernel != "fold",
                                     dtype=self.w.dtype.name, v=8 if self.w.dtype.compute == "double" else 16,
                                     schedule=self.target.schedule))
 
