@@ -1,5 +1,6 @@
 """Command line: `python -m cltensor info`, what there is; `python -m cltensor doctor`, what may be wrong;
-`python -m cltensor tune`, the fastest kernel parameters for this device."""
+`python -m cltensor tune`, the fastest kernel parameters for this device; `python -m cltensor show FOLDER`, a saved
+model."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from cltensor.base import config, dtypes
 from cltensor.base.errors import DeviceError, OpError
 from cltensor.runtime import device, icd, platforms, probe
 from cltensor.runtime.memory import human
+from cltensor.saved_model import show
 
 _PACKAGES = ("pyopencl", "numpy", "mako", "safetensors", icd.EMBEDDED_DISTRIBUTION)
 
@@ -106,8 +108,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("doctor", help="info, where drivers were looked for, settings, what to install")
     info.add_argument("--json", action="store_true", help="the same as JSON")
     tuner.add_arguments(commands.add_parser("tune", help="find the fastest kernel parameters for this device"))
+    saved = commands.add_parser("show", help="a saved model: signatures, ops, parameters")
+    saved.add_argument("folder", metavar="FOLDER", help="of tf.saved_model.save")
+    saved.add_argument("--ops", action="store_true", help="a line per op")
+    saved.add_argument("--dot", action="store_true", help="a picture, as text for Graphviz' dot")
+    saved.add_argument("--signature", metavar="NAME", help="of this function only")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "show":
+            print(show.show(chosen.folder, chosen.ops, chosen.signature, chosen.dot), end="")
+            return 0
         if chosen.command == "tune":
             return tuner.main(chosen)
         data = facts()

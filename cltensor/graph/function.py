@@ -203,6 +203,10 @@ class Function:
                 self._traced[key] = self._trace(args, kwargs, flat, tensors)
         return self._traced[key].replay
 
+    def to_dot(self, *args: Any, **kwargs: Any) -> str:
+        """A picture for Graphviz of the optimised program for arguments like these; see graph/dot.py."""
+        return self.get_concrete_function(*args, **kwargs).program.to_dot(self._name)
+
 
 def result_leaves(result: Any) -> list:
     """Leaves of what a function returned while it was recorded; variables and sparse gradients as tensors."""

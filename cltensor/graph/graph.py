@@ -18,8 +18,10 @@ from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor
 from cltensor.graph import collections, example
+from cltensor.graph.dot import draw
 from cltensor.graph.names import Names, name_scope
 from cltensor.graph.nodes import GRADIENTS, LATER
+from cltensor.graph.program import Program
 from cltensor.interpret.record import EFFECT, Node, Recording, Symbol, find_session
 from cltensor.ops.array import identity
 from cltensor.ops.variable import Variable
@@ -249,6 +251,28 @@ class Graph(Recording):
         """One operation of all assignments and effects recorded since there were `first` nodes."""
         return Operation(self, [o for n in self.nodes[first:] for o in n.outputs
                                 if o.uid in self.assignments or n.op is EFFECT], name)
+
+    # -- as text and as a picture
+    def to_text(self) -> str:
+        """What is recorded, a line per op."""
+        made = {o.uid for n in self.nodes for o in n.outputs}
+        read = {x.uid: x for n in self.nodes for x in n.inputs if isinstance(x, Symbol) and x.uid not in made}
+        return str(Program(tuple(self.nodes), tuple(read.values()), ()))
+
+    def to_dot(self, name: str = "graph") -> str:
+        """A picture for Graphviz: `dot -Tsvg` draws it; see graph/dot.py.
+
+        Example:
+            >>> import cltensor as tf
+            >>> with tf.Graph().as_default() as graph:
+            ...     y = tf.sqrt(tf.placeholder(tf.float32, [None]))
+            >>> print(graph.to_dot().splitlines()[-2])
+              n0 -> n1 [label="float32 (?,)"];
+        """
+        made = {o.uid: o for n in self.nodes for o in n.outputs}
+        results = {f"assign {v.name}": made[uid] for uid, v in self.assignments.items()}
+        variables = {s.start.uid: s.variable.name for s in self.variables.values()}
+        return draw(name, self.nodes, (), results, variables, self.controls)
 
     # -- gradients
     def record_custom(self, record: Any) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cltensor.core.tensor import Tensor
+from cltensor.graph.dot import draw
 from cltensor.interpret.record import Node, State, Symbol
 from cltensor.kernels.plan import Plan
 
@@ -32,6 +33,14 @@ class Program:
         return replace(self, nodes=tuple(nodes),
                        fetches=tuple(renamed.get(f.uid, f) if isinstance(f, Symbol) else f for f in self.fetches))
 
+    def to_dot(self, name: str = "program") -> str:
+        """A picture for Graphviz; see graph/dot.py."""
+        count = len(self.fetches) - sum(s.written for s in self.states)
+        results = {f"result {i}" if count > 1 else "result": f for i, f in enumerate(self.fetches[:count])}
+        written = [s.variable.name for s in self.states if s.written]
+        results |= {f"assign {v}": f for v, f in zip(written, self.fetches[count:])}
+        return draw(name, self.nodes, self.feeds, results, {s.start.uid: s.variable.name for s in self.states})
+
     def __str__(self) -> str:
         names: dict[int, str] = {s.uid: f"%{i}" for i, s in enumerate(self.feeds)}
         lines = [f"{names[s.uid]} = feed {s.shape} {s.dtype.name}" for s in self.feeds]
@@ -44,14 +53,19 @@ class Program:
             made = ", ".join(names[o.uid] for o in n.outputs)
             lines.append(f"{made} = {n.op.name}({reads}{'; ' + kept if kept else ''}) "
                          + ", ".join(f"{o.shape} {o.dtype.name}" for o in n.outputs))
-        lines.append("fetch " + ", ".join(names.get(f.uid, "constant") for f in self.fetches))
+        if self.fetches:
+            lines.append("fetch " + ", ".join(names.get(f.uid, "constant") for f in self.fetches))
         return "\n".join(lines)
 
 
 class Composed(Node):
-    """A node that a pass made of several: its inputs are tensors and late numbers, and it brings a plan of its own."""
+    """A node that a pass made of several: its inputs are tensors and late numbers, and it brings a plan of its own.
 
-    __slots__ = ()
+    `parts` are those it was made of, for pictures.
+    """
+
+    __slots__ = ("parts",)
+    parts: tuple[Node, ...]
     elementwise = False         # whether each result element depends on input elements of its own place only
 
     def specs(self) -> tuple:

@@ -76,7 +76,8 @@ def _model(graph: GraphDef, bundle: Bundle) -> Any:
         b.nodes.append(b.onnx.helper.make_node("Identity", [made], [name], name=b.name("Identity_node")))
         outputs.append(_info(b, name, value))
     inputs = [_info(b, f.name, f.value) for f in graph.feeds]
-    weights = [b.onnx.numpy_helper.from_array(a, name) for name, a in b.initializers.items()]
+    read = {name for n in b.nodes for name in n.input}          # a filter kept in another order is not read as it was
+    weights = [b.onnx.numpy_helper.from_array(a, name) for name, a in b.initializers.items() if name in read]
     made = b.onnx.helper.make_graph(b.nodes, graph.name, inputs, outputs, weights)
     model = b.onnx.helper.make_model(made, producer_name="cltensor", ir_version=_IR_VERSION,
                                      opset_imports=[b.onnx.helper.make_opsetid("", OPSET)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from cltensor.base import nest
@@ -17,6 +18,7 @@ from cltensor.ops.variable import Variable
 from cltensor.saved_model import folder
 from cltensor.saved_model.graph_def import Bundle, GraphDef
 from cltensor.saved_model.run import run, verify
+from cltensor.saved_model.show import dot
 from cltensor.saved_model.sizes import Size
 
 __all__ = ["load", "Loaded", "LoadedFunction", "DEFAULT"]
@@ -31,8 +33,8 @@ class LoadedFunction:
     `function`, the traced function behind it.
     """
 
-    def __init__(self, graph: GraphDef, variables: list, constants: list):
-        self.graph, self.name = graph, graph.name
+    def __init__(self, graph: GraphDef, bundle: Bundle, variables: list, constants: list):
+        self.graph, self.name, self._bundle = graph, graph.name, bundle
         self._variables, self._constants = variables, constants
         self.function = Function(self._run, graph.name)
 
@@ -104,6 +106,10 @@ class LoadedFunction:
             self._variables[i].assign(value)
         return result
 
+    def to_dot(self) -> str:
+        """A picture of the nodes for Graphviz: `dot -Tsvg` draws it."""
+        return dot(self.graph, self._bundle)
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{f.name}: {f.value}" for f in self.graph.feeds)
         return f"<saved function {self.name}({arguments}), {len(self.graph.nodes)} ops>"
@@ -121,7 +127,9 @@ class Loaded(Trackable):
         self._variables = [Variable(lambda v=v: v, d.trainable, name=d.name, dtype=d.value.dtype, host=d.host)
                            for d, v in zip(bundle.variables, bundle.values)]
         constants = [from_numpy(c) for c in bundle.constants]
-        self.signatures = {name: LoadedFunction(f, self._variables, constants) for name, f in bundle.functions.items()}
+        bundle = replace(bundle, values=())         # they live in the variables from now on
+        self.signatures = {name: LoadedFunction(f, bundle, self._variables, constants)
+                           for name, f in bundle.functions.items()}
 
     @property
     def variables(self) -> list:
@@ -143,6 +151,9 @@ class Loaded(Trackable):
             raise InvalidArgumentError(f"saved_model: there are several functions, call one of {', '.join(found)} of "
                                        "`signatures`")
         return (found[DEFAULT] if DEFAULT in found else next(iter(found.values())))(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<loaded model: {', '.join(map(repr, self.signatures.values()))}, {len(self._variables)} variables>"
 
     def __getattr__(self, name: str) -> Any:
         found = self.__dict__.get("signatures", {})

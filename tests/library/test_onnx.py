@@ -70,7 +70,9 @@ def residual() -> Any:
 def test_models_at_every_batch_size(make: Any, shape: tuple, tmp_path: Path) -> None:
     model = make()
     path = export(model, tmp_path / "m.onnx")
+    graph = onnx.load(path).graph
     onnx.checker.check_model(onnx.load(path), full_check=True)
+    assert {w.name for w in graph.initializer} <= {name for n in graph.node for name in n.input}
     for batch in (1, 3, 8):
         x = rand(batch, *shape) if make is not lstm else np.random.RandomState(0).randint(0, 20, (batch, 6), np.int32)
         got, = run(path, x)

@@ -34,7 +34,7 @@ class FusedNode(Composed):
     def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any):
         op = ComposedOp("fused(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
         super().__init__(op, tuple(leaves), (), tuple(results), nodes[0].device)      # type: ignore[arg-type]
-        self.expression, self.size = expression, len(nodes)
+        self.expression, self.size, self.parts = expression, len(nodes), tuple(nodes)
 
     def specs(self) -> tuple:
         return tuple(x.spec if isinstance(x, Tensor) else Spec((), dtype)
