@@ -27,7 +27,9 @@
 ##                                 accumulators go to out and come back (needs whole column blocks in out)
 ##  29 out part                    step in out from one part to the next
 ##
-## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), depthwise.
+## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), depthwise, epilogue (see
+## epilogue.cl.mako; its inputs are the last arguments, and k is one part and one range then).
+<%namespace name="end" file="epilogue.cl.mako"/>
 <%
     d = dt(dtype)
     X = d.compute
@@ -45,9 +47,10 @@
                     f"s{i}_{j} = fma(x, q{j}, s{i}_{j});" for j in cols) + " }\n"
         return lines + "w += kb2; e += ka2;"
 %>\
+${end.emit(epilogue, dtype, 16)}
 // Groups: block of rows, block of columns, part of k.
 SOLO __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} *restrict a,
-                            __global const ${X} *restrict b, __global const long *restrict t)
+                            __global const ${X} *restrict b, __global const long *restrict t${end.params(epilogue)})
 {
     const long d1 = t[1], d2 = t[2], a2 = t[5], o2 = t[8];
     // from the end of an inner row of rows to the start of the next
@@ -110,6 +113,13 @@ SOLO __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} 
                             ${step(0)}
                         }
                     }
+% if epilogue:
+                    ${X} ready[${max(nr, 16)}];
+% for i in rows:
+                    ${" ".join(f"vstore{v}(s{i}_{j}, {j}, ready);" for j in cols)}
+                    emit(o + f${i}, ready, min((size_t)${nr}, (size_t)(n - c0)), c0, t[20] + f${i} + c0${end.names(epilogue)});
+% endfor
+% else:
                     if (c0 + ${nr} <= n || !first) {
 % for i in rows:
                         ${" ".join(store(dtype, v, f"s{i}_{j}", j, f"o + f{i}") + ";" for j in cols)}
@@ -123,6 +133,7 @@ SOLO __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} 
                             ${store1(dtype, "tail[c]", "o", f"f{i} + c")};
 % endfor
                     }
+% endif
                 }
             }
         }

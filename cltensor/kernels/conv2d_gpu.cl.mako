@@ -4,15 +4,17 @@
 ## An item owns mr rows of one column; neighbours in a group own neighbouring columns, so b and out are read and
 ## written side by side, and a is the same address for all items of a tile of rows. Rows past the last repeat it.
 ##
-## Params: dtype (of out; a and b have the compute type), mr, depthwise.
+## Params: dtype (of out; a and b have the compute type), mr, depthwise, epilogue (see epilogue.cl.mako).
+<%namespace name="end" file="epilogue.cl.mako"/>
 <%
     d = dt(dtype)
     X = d.compute
     rows = range(mr)
 %>\
+${end.emit(epilogue, dtype, 4)}
 __attribute__((reqd_work_group_size(64, 1, 1)))
 __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} *restrict a,
-                       __global const ${X} *restrict b, __global const long *restrict t)
+                       __global const ${X} *restrict b, __global const long *restrict t${end.params(epilogue)})
 {
     const size_t n = t[21], tiles = (t[0] + ${mr - 1}) / ${mr}, total = tiles * n;
     const size_t id = get_global_id(0);
@@ -42,6 +44,14 @@ __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} *rest
             }
         }
 % for i in rows:
-    ${store1(dtype, f"s{i}", "out", f"u{i} * t[6] + v{i} * t[7] + w{i} * t[8]")};
+    {
+        const size_t at = u${i} * t[6] + v${i} * t[7] + w${i} * t[8];
+% if epilogue:
+        const ${X} ready[4] = {s${i}, 0, 0, 0};
+        emit(out + at, ready, 1, c, t[20] + at + c${end.names(epilogue)});
+% else:
+        ${store1(dtype, f"s{i}", "out", "at")};
+% endif
+    }
 % endfor
 }

@@ -12,6 +12,9 @@ Borders are never tested for: activations are copied once with their zeros aroun
 A stride of s splits the input gradient into s * s phases, each a convolution of its own with the taps that meet
 it, so no product with an inserted zero is computed. A 1x1 convolution of stride 1 is a matrix product.
 
+The forward pass and the gradient of the input take an epilogue (kernels/epilogue.py): bias, activation and what else
+is done to each finished number before it is stored, with the bits of the separate ops.
+
 The depthwise form (output channel c sees input channel c alone) differs in what lies along k and columns only.
 """
 
@@ -22,6 +25,7 @@ from typing import Any, NamedTuple
 
 from cltensor.base.dtypes import DType
 from cltensor.kernels import matmul
+from cltensor.kernels.epilogue import Epilogue
 from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import lookup
 
@@ -128,7 +132,7 @@ class _Steps:
 
     def contract(self, out: tuple, a: tuple, b: tuple, rows: _Nest, k: _Nest, columns: int, block: int,
                  at: tuple = (0, 0, 0), parts: int = 1, ranged: bool = False, out_part: int = 0,
-                 dtype: str = "") -> None:
+                 dtype: str = "", epilogue: Epilogue | None = None) -> None:
         """rows: steps in a and out; k: steps in a and b; at: where row 0, k 0 lies in a, b, out."""
         k = k if ranged else _merged(k)         # ranges are cut along the middle index
         count = rows.sizes[0] * rows.sizes[1] * rows.sizes[2]
@@ -147,13 +151,15 @@ class _Steps:
             sub = per if wide == 1 else min(per, self.tune.get("sweep", per))
         table = TABLE((count, *rows.sizes[1:], *rows.first, *rows.second, *k.sizes, *k.first, *k.second, *at, columns,
                        block, per, sub, wide, part, *deep, out_part))
-        common: dict = {"dtype": dtype or self.w.dtype.name, "mr": mr, "depthwise": self.w.depthwise}
+        common: dict = {"dtype": dtype or self.w.dtype.name, "mr": mr, "depthwise": self.w.depthwise,
+                        "epilogue": epilogue.text(self.target.schedule) if epilogue else ()}
+        args = (out, a, b, table, *(epilogue.args if epilogue else ()))
         if self.cpu:
-            self.launches.append(launch("conv2d_cpu", "contract", (out, a, b, table), (
+            self.launches.append(launch("conv2d_cpu", "contract", args, (
                 _up(count, per), _up(blocks, wide), parts), v=self.lanes, nv=self.nv, unroll=self.tune["unroll"],
                 **common))
         else:
-            self.launches.append(launch("conv2d_gpu", "contract", (out, a, b, table), (
+            self.launches.append(launch("conv2d_gpu", "contract", args, (
                 64 * _up(_up(count, mr) * columns, 64), parts), (64, 1), **common))
 
     def fold(self, source: tuple, parts: int, rows: int, n: int, width: int) -> None:
@@ -178,10 +184,10 @@ def _input(w: Window, steps: _Steps) -> tuple:
     return steps.pad(IN(0), w.n, (w.h, w.w), w.c, (hp, wp), c, w.top, w.left), hp, wp, c
 
 
-def forward(w: Window, target: Any) -> Plan:
-    """Inputs: activations, filter [kh, kw, c, o] (depthwise [kh, kw, c])."""
+def forward(w: Window, target: Any, epilogue: Epilogue | None = None) -> Plan:
+    """Inputs: activations, filter [kh, kw, c, o] (depthwise [kh, kw, c]), those of the epilogue."""
     if w.pixelwise:
-        return _product(w.dtype, w.n * w.h * w.w, w.o, w.c, False, False, target)
+        return _product(w.dtype, w.n * w.h * w.w, w.o, w.c, False, False, target, epilogue)
     steps = _Steps(w, target, w.o)
     x, hp, wp, c = _input(w, steps)
     rows = _Nest((w.n, w.oh, w.ow), (hp * wp * c, w.sy * wp * c, w.sx * c), (w.oh * w.ow * w.o, w.ow * w.o, w.o))
@@ -191,7 +197,7 @@ def forward(w: Window, target: Any) -> Plan:
     else:
         f, tap, row, block = steps.panels(IN(1), w.kh * w.kw, c, w.o, w.o, 1)
         k = _Nest((w.kh, w.kw, c), (w.dy * wp * c, w.dx * c, 1), (w.kw * tap, tap, row))
-    steps.contract(OUT(), x, f, rows, k, w.o, block)
+    steps.contract(OUT(), x, f, rows, k, w.o, block, epilogue=epilogue)
     return steps.plan()
 
 
@@ -227,10 +233,10 @@ def _reach(phases: list[_Phase]) -> tuple[int, int]:
     return before, max(1, high + before + 1)
 
 
-def input_gradient(w: Window, target: Any) -> Plan:
-    """Inputs: gradient of the output [n, oh, ow, o], filter. Result: gradient of the input [n, h, w, c]."""
+def input_gradient(w: Window, target: Any, epilogue: Epilogue | None = None) -> Plan:
+    """Inputs: gradient of the output [n, oh, ow, o], filter, those of the epilogue. Result: that of the input."""
     if w.pixelwise:
-        return _product(w.dtype, w.n * w.h * w.w, w.c, w.o, False, True, target)
+        return _product(w.dtype, w.n * w.h * w.w, w.c, w.o, False, True, target, epilogue)
     steps = _Steps(w, target, w.c)
     down, across = _phases(w.h, w.kh, w.sy, w.dy, w.top), _phases(w.w, w.kw, w.sx, w.dx, w.left)
     (top, hp), (left, wp) = _reach(down), _reach(across)
@@ -256,7 +262,8 @@ def input_gradient(w: Window, target: Any) -> Plan:
                 k = _Nest((y.taps, x.taps, o), (*a, 1), (*b, row))
             at = ((y.start + top) * wp * o + (x.start + left) * o, (y.tap * w.kw + x.tap) * tap,
                   (y.p * w.w + x.p) * w.c)
-            steps.contract(OUT(), g, f, rows, k, w.c, block, at if k.sizes[2] else (0, 0, at[2]))
+            steps.contract(OUT(), g, f, rows, k, w.c, block, at if k.sizes[2] else (0, 0, at[2]),
+                           epilogue=epilogue)
     return steps.plan()
 
 
@@ -290,5 +297,7 @@ def filter_gradient(w: Window, target: Any) -> Plan:
     return steps.plan()
 
 
-def _product(dtype: DType, m: int, n: int, k: int, transpose_a: bool, transpose_b: bool, target: Any) -> Plan:
-    return matmul.plan(matmul.Product(dtype, m, n, k, transpose_a, transpose_b, (1,), (0,), (0,), 1, 1, 1), target)
+def _product(dtype: DType, m: int, n: int, k: int, transpose_a: bool, transpose_b: bool, target: Any,
+             epilogue: Epilogue | None) -> Plan:
+    product = matmul.Product(dtype, m, n, k, transpose_a, transpose_b, (1,), (0,), (0,), 1, 1, 1)
+    return matmul.plan(product, target, epilogue)

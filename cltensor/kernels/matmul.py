@@ -114,8 +114,9 @@ def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tup
           epilogue: Epilogue | None = None, ahead: bool = False) -> Launch:
     """A launch; parameters a form does not use are left at their defaults, so that they make no further programs."""
     used = {"tiles": ("mr", "nv", "kc", "unroll"), "direct": ("mr", "nv"), "vector": ("dots",)}[form]
-    own: dict[str, Any] = {name: tune[name] if name in used else default("matmul", "cpu")[name]
-           for name in ("mr", "nv", "kc", "unroll", "dots")}
+    untuned = default("matmul", "cpu")
+    own: dict[str, Any] = {name: (tune if name in used else untuned)[name]
+                           for name in ("mr", "nv", "kc", "unroll", "dots")}
     return launch("matmul_cpu", kernel, (*args, *(epilogue.args if epilogue else ())), groups, dtype=p.dtype.name,
                   form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (),
                   ahead=ahead, **own)

@@ -11,7 +11,7 @@ import pytest
 import cltensor as tf
 from cltensor.core.spec import Spec
 from cltensor.interpret.runner import bind_plan
-from cltensor.kernels import matmul
+from cltensor.kernels import convolution, matmul
 from cltensor.kernels.epilogue import Epilogue, epilogue_of
 from cltensor.kernels.expression import Expression, Statement
 from cltensor.ops.linalg import MATMUL
@@ -88,6 +88,32 @@ def test_batches(device: Any) -> None:
     got = run(matmul.plan(product(device, "float32", 9, 20, 33, False, False, 3), device.traits, end), device,
               (left, right, rest), (3, 9, 33), "float32")
     np.testing.assert_array_equal(got, (tf.matmul(left, right) + rest).numpy())
+
+
+# (n, side, c, o, window, stride, dilation, depthwise): several blocks of columns, phases without taps, 1x1 as a product
+CONVOLUTIONS = [(2, 9, 5, 70, 3, 1, 1, False), (1, 8, 3, 20, 3, 2, 1, False), (1, 9, 4, 7, 1, 2, 1, False),
+                (2, 6, 40, 33, 1, 1, 1, False), (1, 9, 19, 19, 3, 1, 2, True)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("part", ["forward", "dx"])
+def test_convolution_epilogue_has_the_bits_of_separate_ops(device: Any, dtype: str, part: str) -> None:
+    for n, side, c, o, size, stride, dilation, depthwise in CONVOLUTIONS:
+        out = -(-side // stride)
+        before = max(0, ((out - 1) * stride + (size - 1) * dilation + 1 - side)) // 2
+        w = convolution.Window(tf.as_dtype(dtype), depthwise, n, side, side, c, size, size, o, out, out, stride, stride,
+                               dilation, dilation, before, before)
+        x, y = (n, side, side, c), (n, out, out, o)
+        source, shape = (x, y) if part == "forward" else (y, x)
+        f = values((size, size, c) if depthwise else (size, size, c, o), dtype, 0) / 10
+        end = epilogue_of(activated(dtype), ((shape[3],), (), shape), shape, dtype)
+        assert end is not None
+        a, b = tf.constant(values(source, dtype, 1)), tf.constant(f.astype(dtype))
+        bias, rest = tf.constant(values(shape[3:], dtype, 2)), tf.constant(values(shape, dtype, 3))
+        lower = convolution.forward if part == "forward" else convolution.input_gradient
+        plain = run(lower(w, device.traits), device, (a, b), shape, dtype)
+        got = run(lower(w, device.traits, end), device, (a, b, bias, 0.75, rest), shape, dtype)
+        np.testing.assert_array_equal(got, separate(tf.constant(plain), bias, 0.75, rest))
 
 
 def test_what_is_no_epilogue() -> None:
