@@ -17,6 +17,7 @@ from cltensor.graph.passes.fold import fold
 from cltensor.graph.passes.fuse import fuse_elementwise
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
+from cltensor.graph.passes.sums import fuse_sums
 from cltensor.graph.planned import Planned, fits
 from cltensor.graph.program import Program
 from cltensor.graph.stepwise import Stepwise
@@ -26,7 +27,8 @@ from cltensor.runtime import device as devices
 __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
-PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, fuse_elementwise, prune)
+PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, fuse_sums, fuse_elementwise,
+                                                      prune)
 Replay = Planned | Stepwise
 
 
