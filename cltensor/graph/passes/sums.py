@@ -41,7 +41,8 @@ class BlockNode(Composed):
 
     def plan(self, target: Any) -> Plan:
         compiled = lower_compiled(self.block, target)
-        if max(map(size, (*self.block.leaves, *self.block.steps))) <= SMALL:
+        values: tuple[Leaf | Step, ...] = (*self.block.leaves, *self.block.steps)
+        if max(map(size, values)) <= SMALL:
             interpreted = lower_interpreted(self.block, target)
             if interpreted is not None and (compiled is None or len(interpreted.launches) < len(compiled.launches)):
                 return interpreted
