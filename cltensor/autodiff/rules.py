@@ -16,11 +16,10 @@ from cltensor.core.op import Vjp
 from cltensor.core.tensor import Tensor
 from cltensor.interpret import defer
 from cltensor.interpret.eager import input_specs
+from cltensor.interpret.first import bind_expression
 from cltensor.interpret.fusion import fuse
 from cltensor.interpret.instructions import known
 from cltensor.interpret.record import Recording, Symbol
-from cltensor.interpret.runner import bind_plan
-from cltensor.kernels.expression import lower_expression
 
 __all__ = ["call"]
 
@@ -74,6 +73,5 @@ def _trace(name: str, vjp: Vjp, values: list) -> tuple[Any, bool]:
     ins, outs = tuple(v.spec for v in values), (result.spec,)
     if broadcast_many(name, [s.shape for s in ins]) != result.spec.shape:
         return None, False
-    run = bind_plan(_Fused(f"gradient of {name}"), lower_expression(expression, ins, outs, device.traits), device,
-                    ins, outs)
+    run = bind_expression(_Fused(f"gradient of {name}"), expression, ins, outs, device)
     return run, all(known(n.op, input_specs(n.op, n.inputs), n.outputs[0].spec, n.attrs) for n in recording.nodes)

@@ -17,6 +17,7 @@ from cltensor.core.dispatch import SLOTS, describe, letters, slot_dtype
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor, from_numpy, to_array
+from cltensor.interpret.first import bind_expression
 from cltensor.interpret.runner import Run, bind_plan
 from cltensor.kernels.expression import lower_expression, single
 from cltensor.runtime import device as devices
@@ -99,6 +100,8 @@ def bind_specs(op: OpDef, ins: tuple, slots: tuple, outs: tuple, attrs: tuple, d
         return _view(sig_of(outs[0], device))
     if needs_no_kernel(op, ins, slots, outs):
         return (_empty if all(s.size == 0 for s in outs) else _filled)(op, device, outs)
+    if op.expr is not None:
+        return bind_expression(op, single(expression_text(op, ins, attrs), ins, slots, outs), ins, outs, device)
     return bind_plan(op, lower(op, ins, slots, outs, attrs, device.traits), device, ins, outs)
 
 

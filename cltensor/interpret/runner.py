@@ -112,10 +112,8 @@ class BoundLaunch:
         if kind == "scalar":
             return _NUMPY[arg[1]](arg[2])
         if kind == "table":
-            block = device.memory.allocate(8 * len(arg[1]))
-            device.queue.write(block, np.array(arg[1], np.int64))
-            self.held.append(block)
-            return block.mem
+            self.held.append(device.memory.constant(np.array(arg[1], np.int64)))
+            return self.held[-1]
         if kind == "error":
             return device.queue.error_word
         if kind == "opid":

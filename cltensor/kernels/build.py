@@ -21,7 +21,7 @@ from cltensor.base import config
 from cltensor.base.errors import KernelBuildError
 from cltensor.kernels.text import NAMES
 
-__all__ = ["render", "kernel", "program_count", "programs"]
+__all__ = ["render", "kernel", "known", "program_count", "programs"]
 
 _log = logging.getLogger("cltensor")
 _lock = threading.Lock()
@@ -87,6 +87,11 @@ def kernel(device: Any, template: str, params: tuple, name: str) -> cl.Kernel:
             if program is None:
                 program = _programs[key] = _compile(device, template, params)
     return cl.Kernel(program, name)
+
+
+def known(device: Any, template: str, params: tuple) -> bool:
+    """True if this process has built the program."""
+    return (device.context.int_ptr, template, params) in _programs
 
 
 def program_count() -> int:

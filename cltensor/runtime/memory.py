@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyopencl as cl
 
 from cltensor.base import config
@@ -158,6 +159,22 @@ class Memory:
         if in_use > self.peak:
             self.peak = in_use
         return block
+
+    def constant(self, array: np.ndarray) -> Any:
+        """A cl.Buffer that holds a copy of a small array for good: words of bound plans, a few hundred bytes each.
+
+        It counts as little as the kernels it belongs to, and waits for nothing that is enqueued.
+
+        Raises: ResourceExhaustedError where the driver has no memory left.
+        """
+        if self._forbidden is not None:
+            raise self._forbidden
+        try:
+            return cl.Buffer(self._context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=array)
+        except (cl.Error, MemoryError) as error:
+            if getattr(error, "code", -4) not in OUT_OF_MEMORY:
+                raise
+            raise self._exhausted(array.nbytes) from error
 
     def _new(self, nbytes: int) -> Block:
         """The slow path: a size not seen before, or a buffer that the driver has to make."""
