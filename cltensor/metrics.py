@@ -14,8 +14,11 @@ import numpy as np
 from cltensor.base.dtypes import DType, as_dtype, float64
 from cltensor.base.errors import DTypeError, FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import show
+from cltensor.core.dispatch import state
+from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, from_numpy, static_value
 from cltensor.core.trackable import Trackable
+from cltensor.graph.collections import GraphKeys
 from cltensor.ops.variable import Variable
 from cltensor.summary import ops as summary
 
@@ -24,6 +27,8 @@ __all__ = ["Metric", "Mean", "Accuracy", "CategoricalAccuracy", "BinaryAccuracy"
 
 class Metric(Trackable):
     """Base of metrics: `build` makes variables, `call` adds a batch, `result` tells.
+
+    In a graph, calling it gives the operation that adds a batch, and `result` a tensor.
 
     Example:
         >>> import cltensor as tf
@@ -45,6 +50,7 @@ class Metric(Trackable):
             raise DTypeError(f"Metric: name must be text, {name!r:.80} is a {type(name).__name__}")
         self._name = name or type(self).__name__
         self._built = self._building = False
+        self._global = use_global_variables
         self._vars: list[tuple[Variable, np.ndarray]] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -55,7 +61,20 @@ class Metric(Trackable):
             finally:
                 self._building = False
             self._built = True
+        if getattr(state.interpreter, "symbolic", False):
+            return self._in_graph(args, kwargs)
         return self.call(*args, **kwargs)
+
+    def _in_graph(self, args: tuple, kwargs: dict) -> Any:
+        """The operation that adds the values these tensors have in a run."""
+        names, tensors = list(kwargs), [*args, *kwargs.values()]
+        given = [x for x in tensors if x is not None]
+
+        def add(*values: Any) -> None:
+            found = iter(values)
+            made = [None if x is None else next(found) for x in tensors]
+            self.call(*made[:len(args)], **dict(zip(names, made[len(args):])))
+        return state.interpreter.report(add, given, f"{self.name}/update")
 
     @property
     def name(self) -> str:
@@ -80,10 +99,17 @@ class Metric(Trackable):
         """The value, as `result` tells it."""
         return self.result()
 
-    def init_variables(self) -> None:
-        """Back to the start."""
+    def init_variables(self) -> Any:
+        """Back to the start; in a graph the operation that does it."""
+        if getattr(state.interpreter, "symbolic", False):
+            return state.interpreter.report(self._start, (), f"{self.name}/init")
         for variable, initial in self._vars:
             variable.assign(initial)
+        return None
+
+    def _start(self) -> None:
+        for variable, initial in self._vars:
+            variable._restore_value(initial)
 
     def aggregate(self, metrics: Any) -> None:
         """Adds what other metrics of this kind have gathered.
@@ -107,7 +133,8 @@ class Metric(Trackable):
         kind, dims = as_dtype(dtype or float64), tuple(shape or ())
         initial = np.zeros(dims, kind.np) if initializer is None else np.asarray(
             static_value(initializer(dims, dtype=kind)))
-        variable = Variable(initial, trainable=False, name=name, dtype=kind, host=True)
+        keys = [GraphKeys.GLOBAL_VARIABLES if self._global else GraphKeys.LOCAL_VARIABLES]
+        variable = Variable(initial, trainable=False, name=name, dtype=kind, host=True, collections=keys)
         self._vars.append((variable, initial))
         self._track(name, variable)
         return variable
@@ -163,10 +190,18 @@ class Mean(Metric):
     def result(self, write_summary: bool = True) -> Tensor:
         """The mean as a 0-d tensor, nan before the first value; recorded as a summary where one is due.
 
+        In a graph a run sees the value before the updates it makes itself.
+
         Raises: FailedPreconditionError before the first call.
         """
         if not self._built:
             raise FailedPreconditionError(f"{self.name}: result() before the first batch")
+        if getattr(state.interpreter, "symbolic", False):
+            spec = Spec((), self.dtype)
+            result = state.interpreter.pull(lambda: [self.result(False)], [spec], f"{self.name}/value")[0]
+            if write_summary:
+                summary.scalar(self.name, result)
+            return result
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.asarray(self.numer.numpy() / self.denom.numpy(), self.dtype.np)
         t = from_numpy(mean)

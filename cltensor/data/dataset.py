@@ -11,11 +11,13 @@ from cltensor.base import nest
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.base.shapes import TensorShape
+from cltensor.core.dispatch import eagerly, state
 from cltensor.core.generator import generator
 from cltensor.core.tensor import Tensor, static_value
 from cltensor.data import element as el
 from cltensor.data import sources, stages
 from cltensor.data.batches import Batch, PaddedBatch
+from cltensor.data.graph_iterator import GraphIterator
 from cltensor.data.iterator import Iterator
 from cltensor.data.prefetch import Prefetch
 from cltensor.data.shuffle import Shuffle
@@ -252,13 +254,38 @@ class Dataset:
     def __iter__(self) -> Iterator:
         return Iterator(self)
 
-    def make_one_shot_iterator(self) -> Iterator:
-        """An iterator over one pass."""
-        return Iterator(self)
+    def make_one_shot_iterator(self) -> Any:
+        """An iterator over one pass; in a graph each run that needs its element takes the next one."""
+        if not getattr(state.interpreter, "symbolic", False):
+            return Iterator(self)
+        iterator = self.make_initializable_iterator()
+        iterator.restart(self)
+        return iterator
+
+    def make_initializable_iterator(self, shared_name: str | None = None) -> GraphIterator:
+        """An iterator of a graph that starts a new pass whenever its `initializer` is run.
+
+        Raises: FailedPreconditionError (a RuntimeError) when ops execute eagerly: iterate over the dataset.
+        """
+        return GraphIterator(self.output_types, self._open_shapes(), self)
+
+    def _open_shapes(self) -> Any:
+        """Shapes of elements, as far as they are one: a batch may be short, a padded one of any size."""
+        kinds, stage = set(), self.stage
+        while stage is not None:
+            kinds.add(type(stage))
+            stage = stage.__dict__.get("source")        # type: ignore[assignment]
+
+        def opened(shape: TensorShape) -> TensorShape:
+            dims = shape.as_list()
+            return TensorShape([None] * len(dims) if PaddedBatch in kinds
+                               else [None, *dims[1:]] if Batch in kinds and dims else dims)
+        return nest.map_structure(opened, self.output_shapes, lists=False)
 
     def _first(self) -> Any:
-        for value in self.stage.elements((0,)):
-            return el.present(value)
+        with eagerly():         # functions of the pipeline run on values, whatever is being recorded
+            for value in self.stage.elements((0,)):
+                return el.present(value)
         raise InvalidArgumentError("Dataset: an empty dataset does not tell the type of its elements")
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 from cltensor.base.errors import OutOfRangeError
 from cltensor.core.dispatch import state
 from cltensor.data import element as el
+from cltensor.data.graph_iterator import GraphIterator
 
 __all__ = ["Iterator"]
 
@@ -41,6 +42,16 @@ class Iterator:
             state.recorders = recorders
 
     next = __next__
+
+    @staticmethod
+    def from_structure(output_types: Any, output_shapes: Any = None, shared_name: str | None = None,
+                       output_classes: Any = None) -> GraphIterator:
+        """An iterator of a graph over datasets to be named later, by `make_initializer`.
+
+        Args:
+            output_types: dtypes of an element; output_shapes: shapes in that structure, None where open.
+        """
+        return GraphIterator(output_types, output_shapes)
 
     def get_next(self, name: str | None = None) -> Any:
         """The next element.

@@ -19,7 +19,7 @@ from cltensor.core.dispatch import eagerly, state
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
-from cltensor.graph.nodes import GRADIENTS, LATER, Later, needed, perform, symbols_in
+from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, Later, needed, perform, symbols_in
 from cltensor.interpret.eager import infer_specs
 from cltensor.interpret.record import EFFECT, Node, NoValue, Recording, Symbol
 
@@ -166,7 +166,7 @@ class Example:
             self.env.update((o.uid, value) for o, value in zip(node.outputs, outs))
 
     def _outputs(self, node: Node) -> Any:
-        if node.op is EFFECT or node.op is GRADIENTS:
+        if node.op in (EFFECT, GRADIENTS, REPORT):
             return tuple(Symbol(closed(o.spec, self.size)) for o in node.outputs)
         if node.op is LATER:
             return dict(node.attrs)["call"].outputs(self.env)

@@ -16,11 +16,12 @@ from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.core import mode, scope
 from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
-from cltensor.core.tensor import Tensor
+from cltensor.core.spec import Spec
+from cltensor.core.tensor import Tensor, convert
 from cltensor.graph import collections, example
 from cltensor.graph.dot import draw
 from cltensor.graph.names import Names, name_scope
-from cltensor.graph.nodes import GRADIENTS, LATER
+from cltensor.graph.nodes import GRADIENTS, LATER, REPORT
 from cltensor.graph.program import Program
 from cltensor.interpret.record import EFFECT, Node, Recording, Symbol, find_session
 from cltensor.ops.array import identity
@@ -96,11 +97,13 @@ class Graph(Recording):
         self.records: list[Any] = []                    # of custom gradients
         self.collections: dict[Any, list] = {}
         self.names = Names()
+        self.sources: dict[int, tuple] = {}             # uid of a tensor a run pulls -> where from, see `pull`
         self.variable_store: Any = None                 # of tf.get_variable
         self._scopes: list[tuple] = []                  # of control_dependencies
         self._prefixes: list = []                       # of name scopes, to be left with the graph
         self.examples: dict[int, Any] = {}              # what open sizes lead to, see example.py
-        self.plans: dict[tuple, Any] = {}               # of Session: compiled runs
+        self.plans: dict[tuple, Any] = {}               # of Session: compiled runs,
+        self.routes: dict[tuple, Any] = {}              # and what they pull and report
 
     @contextmanager
     def as_default(self) -> Iterator[Graph]:
@@ -120,26 +123,32 @@ class Graph(Recording):
 
     def execute(self, op: OpDef, inputs: tuple, attrs: tuple) -> Any:
         for x in inputs:
-            if isinstance(x, Symbol) and x.uid not in self.owned:
-                raise InvalidArgumentError(f"{op.name}: {x} belongs to another graph; tensors of two graphs do not mix")
+            self.check_mine(op.name, x)
         count = len(self.nodes)
         out = super().execute(op, inputs, attrs)
         self._take(self.nodes[count])
         return out
 
-    def append(self, node: Node) -> None:
+    def check_mine(self, what: str, x: Any) -> None:
+        """Raises InvalidArgumentError for a tensor of another graph."""
+        if isinstance(x, Symbol) and x.uid not in self.owned:
+            raise InvalidArgumentError(f"{what}: {x} belongs to another graph; tensors of two graphs do not mix")
+
+    def append(self, node: Node, name: str | None = None) -> None:
         """Add a node made elsewhere."""
         self.nodes.append(node)
-        self._take(node)
+        self._take(node, name)
 
     def drop(self, count: int) -> None:
         """Forget the nodes after the first `count`: the call that recorded them has failed."""
         self.names.forget(self.nodes[count:])
         del self.nodes[count:]
 
-    def _take(self, node: Node) -> None:
+    def _take(self, node: Node, name: str | None = None) -> None:
         self.owned.update(o.uid for o in node.outputs)
-        self.names.give(self, node.outputs, str(dict(node.attrs)["call"]) if node.op is LATER else node.op.name)
+        if name is None:
+            name = str(dict(node.attrs)["call"]) if node.op is LATER else node.op.name
+        self.names.give(self, node.outputs, name)
         symbols = tuple(s for group in self._scopes for s in group)
         if symbols:
             self.controls[id(node)] = symbols
@@ -213,11 +222,20 @@ class Graph(Recording):
     # -- variables
     def made(self, variable: Variable) -> None:
         """A variable was created while this graph was the default: it waits for its initializer."""
+        variable.graph = self
         self.created.append(variable)
         self.first[id(variable)] = variable.held
         self.uninitialized.add(id(variable))
         for key in collections.keys_for(variable):
             self.collections.setdefault(key, []).append(variable)
+
+    def restored(self, variable: Variable) -> None:
+        """The variable has a value from elsewhere."""
+        self.uninitialized.discard(id(variable))
+
+    def is_initialized(self, variable: Variable) -> bool:
+        """Whether the variable has a value."""
+        return id(variable) not in self.uninitialized
 
     def starts_from(self, variable: Variable, value: Tensor) -> None:
         """Its initializer computes this value."""
@@ -273,6 +291,23 @@ class Graph(Recording):
         results = {f"assign {v.name}": made[uid] for uid, v in self.assignments.items()}
         variables = {s.start.uid: s.variable.name for s in self.variables.values()}
         return draw(name, self.nodes, (), results, variables, self.controls)
+
+    # -- what Python brings to a run, and does with it
+    def report(self, call: Callable, inputs: Any, name: str) -> Operation:
+        """An operation whose run ends with `call(*values)`, NumPy values of the inputs, when all has worked."""
+        given = tuple(convert(x) for x in inputs)
+        for x in given:
+            self.check_mine(REPORT.name, x)
+        node = Node(REPORT, given, (("call", call),), (), state.device)
+        node.outputs = (Symbol(Spec((), "bool"), node),)
+        self.append(node, name)
+        return Operation(self, list(node.outputs), node.outputs[0].label[:-2])
+
+    def pull(self, make: Callable[[], list], specs: list[Spec], name: str) -> list[Symbol]:
+        """Tensors whose values `make()` brings, once in each run that needs one of them."""
+        symbols = [self.own(Symbol(s), name) for s in specs]
+        self.sources.update((s.uid, (make, symbols)) for s in symbols)
+        return symbols
 
     # -- gradients
     def record_custom(self, record: Any) -> None:

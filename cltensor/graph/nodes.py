@@ -1,7 +1,8 @@
 """Nodes of a graph that a walk handles itself, and what a walk does with all others.
 
 - GRADIENTS: gradients asked for with `tf.gradients`, expanded by the walk when shapes are known;
-- LATER: a call the graph keeps until the sizes it asks for are known.
+- LATER: a call the graph keeps until the sizes it asks for are known;
+- REPORT: something Python does with values of a run, when all has worked.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from cltensor.base import nest
 from cltensor.core.dispatch import eagerly, execute, state
 from cltensor.core.late import Late
 from cltensor.core.op import OpDef
+from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, from_numpy, to_array
-from cltensor.interpret.record import Node, Symbol
+from cltensor.interpret.record import EFFECT, Node, Symbol
 
 if TYPE_CHECKING:
     from cltensor.graph.graph import Graph
 
-__all__ = ["GRADIENTS", "LATER", "Later", "Island", "needed", "perform", "late_now", "symbols_in", "put_in"]
+__all__ = ["GRADIENTS", "LATER", "REPORT", "WALKED", "Later", "Island", "needed", "perform",
+           "late_now", "symbols_in", "put_in"]
 
 FOLDED = 1024               # bytes of integers that are computed at once where all inputs are known
 
@@ -27,6 +30,9 @@ GRADIENTS = OpDef("gradients", ("ys",), lambda *specs: specs, run=lambda *ys: ys
                   doc="Deferred gradients of a graph; expanded when shapes are known.")
 LATER = OpDef("later", ("inputs",), lambda *specs: specs, run=lambda *xs: xs, types="", pure=False,
               doc="A call of a graph that is made when sizes are known.")
+REPORT = OpDef("report", ("inputs",), lambda *specs, call: Spec((), "bool"), run=lambda *xs, call: True, types="",
+               pure=False, doc="Something Python does with values of a run.")
+WALKED = (EFFECT, GRADIENTS, LATER, REPORT)         # host rows that do not keep a run from being compiled
 
 
 def needed(graph: Graph, wanted: list, fed: Any) -> list[Node]:

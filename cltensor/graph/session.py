@@ -21,17 +21,16 @@ from cltensor.base.shapes import show
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor, convert, to_array
 from cltensor.graph.graph import Graph, Operation
-from cltensor.graph.nodes import GRADIENTS, LATER, needed
+from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, WALKED, needed
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
 from cltensor.graph.walk import walk
-from cltensor.interpret.record import EFFECT, NoValue, Recording, State, Symbol, find_session
+from cltensor.interpret.record import NoValue, Recording, State, Symbol, find_session
 from cltensor.ops.variable import Variable
 
 __all__ = ["Session", "InteractiveSession", "get_default_session"]
 
 _here = threading.local()
-_WALKED = (EFFECT, GRADIENTS, LATER)        # host rows that do not keep a run from being compiled
 
 
 class Session:
@@ -103,8 +102,14 @@ class Session:
             feeds = self._feeds(feed_dict or {})
             leaves = [self.graph.as_graph_element(f) if isinstance(f, str) else f for f in nest.flatten(fetches)]
             wanted = [self._wanted(f) for f in leaves]
-            values = self._compute([s for some in wanted for s in some], feeds)
+            flat = [s for some in wanted for s in some]
+            pulls, reports = self._route(flat, feeds)
+            for make, symbols in pulls:
+                feeds.update(self._feeds(dict(zip(symbols, make()))))
+            values = self._compute(flat + [x for node in reports for x in node.inputs], dict(sorted(feeds.items())))
             out: list = []
+            for node in reports:
+                dict(node.attrs)["call"](*[_numpy(values[x.uid]) for x in node.inputs])
             for f in leaves:
                 out.append((f.answer and f.answer()) if isinstance(f, Operation) else
                            _numpy(values[self._symbol(f).uid]))
@@ -143,6 +148,24 @@ class Session:
         return [self._symbol(fetch)]
 
     # -- what a run needs
+    def _route(self, wanted: list, feeds: dict) -> tuple[list, list]:
+        """What to pull before a run, and which reports it ends with."""
+        graph = self.graph
+        key = (tuple(x.uid for x in wanted), tuple(feeds), len(graph.nodes))
+        known = graph.routes.get(key)
+        if known is None:
+            nodes = needed(graph, wanted, feeds)
+            met = {x.uid: x for x in (*wanted, *(x for n in nodes for x in n.inputs)) if isinstance(x, Symbol)}
+            pulls: dict[int, tuple] = {}
+            for uid in sorted(met):
+                if uid in graph.sources and uid not in feeds:
+                    make, symbols = graph.sources[uid]
+                    pulls[symbols[0].uid] = (make, symbols)
+            if len(graph.routes) >= 64:
+                graph.routes.clear()
+            known = graph.routes[key] = (list(pulls.values()), [n for n in nodes if n.op is REPORT])
+        return known
+
     def _compute(self, wanted: list, feeds: dict) -> dict[int, Tensor]:
         graph = self.graph
         key = (tuple(x.uid for x in wanted), tuple((uid, t.sig) for uid, (_, t) in feeds.items()), len(graph.nodes),
@@ -161,7 +184,7 @@ class Session:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
                 raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         replay = None
-        if known is None and not any(n.op.run is not None and n.op not in _WALKED for n in nodes):
+        if known is None and not any(n.op.run is not None and n.op not in WALKED for n in nodes):
             try:
                 replay = self._compile(nodes, wanted, feeds, states, needs)
             except NoValue:         # a shape depends on values
@@ -191,10 +214,12 @@ class Session:
                     if o.uid in self.graph.assignments}
         return [s for s in self.graph.variables.values() if s.start.uid in read or id(s.variable) in assigned]
 
-    def _assigned(self, nodes: list) -> dict[int, Symbol]:
-        """The last assignment to each variable that the run reaches."""
-        return {id(self.graph.assignments[o.uid]): o for n in nodes for o in n.outputs
-                if o.uid in self.graph.assignments}
+    def _assigned(self, nodes: list, wanted: list) -> dict[int, Symbol]:
+        """The last assignment to each variable that the run reaches; a call kept for later may make more."""
+        graph = self.graph
+        reached = self._read(nodes, wanted) | {s.uid for n in nodes for s in graph.controls.get(id(n), ())}
+        return {id(graph.assignments[o.uid]): o for n in nodes for o in n.outputs
+                if o.uid in graph.assignments and o.uid in reached}
 
     # -- the two ways
     def _interpret(self, nodes: list, wanted: list, feeds: dict, states: list) -> dict[int, Tensor]:
@@ -204,7 +229,7 @@ class Session:
             env.setdefault(s.start.uid, s.variable.held)
         effects = walk(self.graph, nodes, env)
         variables = {id(s.variable): s.variable for s in states}
-        writes = [(variables[held], env[symbol.uid]) for held, symbol in self._assigned(nodes).items()]
+        writes = [(variables[held], env[symbol.uid]) for held, symbol in self._assigned(nodes, wanted).items()]
         for variable, value in writes:          # all fit before the first is written
             variable.check_fits(value, "assign")
         for variable, value in writes:
@@ -230,8 +255,12 @@ class Session:
         self._check_initialized(met, feeds)
         needs += met
         starts.update((id(s.variable), s) for s in met)
-        written = [(h, s.now) for h, s in starts.items() if s.written and h not in self._assigned(nodes)]
-        for held, symbol in self._assigned(nodes).items():
+        assigned = self._assigned(nodes, wanted)
+        left = {id(v) for n in nodes if n.op is LATER for v in dict(n.attrs)["call"].writes} - set(assigned)
+        for h in left & set(starts):
+            starts[h].written = False
+        written = [(h, s.now) for h, s in starts.items() if s.written and h not in assigned]
+        for held, symbol in assigned.items():
             starts[held].written = True
             starts[held].variable.check_fits(env[symbol.uid], "assign")
             written.append((held, env[symbol.uid]))

@@ -14,7 +14,7 @@ from cltensor.autodiff.custom import CustomRecord
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import device_scope, state
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.nodes import GRADIENTS, LATER, late_now, perform
+from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, late_now, perform
 from cltensor.interpret.record import EFFECT, Node, Symbol
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
         for node in nodes:
             if node.op is EFFECT:
                 effects.append(dict(node.attrs)["call"])
+                env[node.outputs[0].uid] = convert(True)
+                continue
+            if node.op is REPORT:               # the session makes it after the run
                 env[node.outputs[0].uid] = convert(True)
                 continue
             if node.op is GRADIENTS:

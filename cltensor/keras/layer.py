@@ -25,6 +25,7 @@ from cltensor.core.trackable import Container, Trackable, identity
 from cltensor.keras import backend
 from cltensor.keras.functional import flow_through, flows_in
 from cltensor.keras.inputs import as_inputs, check_input, shape_of, spec_of
+from cltensor.keras.updates import call_recorded
 from cltensor.ops.creation import zeros
 from cltensor.ops.variable import Variable
 from cltensor.train.optimizer import quietly
@@ -36,7 +37,7 @@ class _State:
     """What a layer knows besides its user's attributes; no part of the object graph."""
 
     __slots__ = ("name", "dtype", "input_shape", "output_shape", "built_for", "losses", "arguments",
-                 "activity_regularizer", "call")
+                 "activity_regularizer", "call", "updates")
 
     def __init__(self, arguments: tuple) -> None:
         self.name: str | None = None
@@ -46,6 +47,7 @@ class _State:
         self.built_for: Any = None                  # specs of the first input, for saved models
         self.losses: list[Callable] = []
         self.arguments = arguments
+        self.updates: list = []                     # operations of a graph
         self.activity_regularizer: Any = None
         self.call: Any = None                       # the latest on a model's inputs to come (functional.py)
 
@@ -212,8 +214,8 @@ class Layer(Trackable):
 
     @property
     def updates(self) -> list:
-        """Empty: when executing eagerly, `call` makes its updates itself."""
-        return []
+        """In a graph, the operations that bring statistics up to date; empty eagerly, where `call` has done it."""
+        return self._state.updates or [u for layer in gather_layers(self) for u in layer.updates]
 
     # -- variables
     def add_variable(self, name: str, shape: Any = (), dtype: Any = None, initializer: Any = None,
@@ -291,8 +293,10 @@ class Layer(Trackable):
             if name in kwargs and not _takes(type(self).call, name):
                 del kwargs[name]
         interpreter = dispatch.state.interpreter
-        outputs = self.call(inputs, *args, **kwargs) if interpreter is None else \
-            interpreter.attempt(self.call, (inputs, *args), kwargs)
+        if interpreter is None:
+            outputs = self.call(inputs, *args, **kwargs)
+        else:
+            outputs = call_recorded(self, interpreter, (inputs, *args), kwargs, state.updates)
         if type(outputs) is Tensor:
             state.output_shape = outputs.spec.shape
         if state.activity_regularizer is not None:
@@ -367,7 +371,7 @@ class Layer(Trackable):
                 raise InvalidArgumentError(f"{self.name}.set_weights: {v.name} has shape {show(v.spec.shape)}, the "
                                            f"array {show(a.shape)}")
         for v, a in zip(variables, arrays):
-            v.assign(a.astype(v.dtype.np))
+            v.load(a.astype(v.dtype.np))
 
     # -- configuration
     def get_config(self) -> dict:

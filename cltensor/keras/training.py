@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from cltensor.autodiff.tape import GradientTape
 from cltensor.base.dtypes import float32
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError, UnimplementedError
 from cltensor.base.optional import load
+from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor, convert
 from cltensor.keras import losses, metrics, optimizers
 from cltensor.keras.batches import Batches
@@ -26,6 +28,21 @@ __all__ = ["Trainable"]
 
 _SHOWN_EVERY_S = 0.25       # showing the loss waits for the device
 _HELD = 256                 # losses kept on the device before they are read, all at once
+
+
+def _at_once(method: Callable) -> Callable:
+    """Decorator: training and evaluating happen now, in a graph, too, whose variables then have their values."""
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if state.interpreter is None:
+            return method(self, *args, **kwargs)
+        with eagerly():
+            answer = method(self, *args, **kwargs)
+        for v in self.variables:
+            if v.graph is not None:
+                v.graph.restored(v)
+        return answer
+    return call
 
 
 class _Running:
@@ -131,22 +148,26 @@ class Trainable:
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return report, size
 
+    @_at_once
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """One step on one batch; returns what `evaluate` returns for it."""
         self._ready("train_on_batch")
         report, _ = self._train(x, y, sample_weight)
         return _answer([float(v) for v in report])
 
+    @_at_once
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """Loss and metrics of one batch."""
         self._ready("test_on_batch")
         return _answer([float(v) for v in self._losses(x, y, sample_weight, False)[1]])
 
+    @_at_once
     def predict_on_batch(self, x: Any) -> Any:
         """Output for one batch, as a tensor."""
         return self(as_inputs(x, float32), training=False)         # type: ignore[operator]
 
     # -- many
+    @_at_once
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int = 1,
             callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None, shuffle: bool = True,
             class_weight: Any = None, sample_weight: Any = None, initial_epoch: int = 0,
@@ -228,6 +249,7 @@ class Trainable:
                 bar.update()
         return running.means()
 
+    @_at_once
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int = 1,
                  sample_weight: Any = None, steps: int | None = None) -> Any:
         """Mean loss and metrics over data, as for `fit`.
@@ -242,6 +264,7 @@ class Trainable:
             bar.close()
         return _answer(list(values.values()))
 
+    @_at_once
     def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, steps: int | None = None) -> Any:
         """Outputs for all examples, as one array.
 

@@ -74,6 +74,7 @@ class Variable(Leaf):
         self._trainable, self._name, self.order = trainable, scope.full_name(name or "Variable"), _order()
         self.constraint = constraint
         self.collections = collections
+        self.graph: Any = None          # the graph it waits in for its first value
         if state.interpreter is not None:
             state.interpreter.made(self)
             if computed is not None:
@@ -283,14 +284,17 @@ class Variable(Leaf):
         return self
 
     def _restore_value(self, value: np.ndarray) -> None:
-        if self._host:
-            self._put_array(value, "restore")
-        else:
-            self._put(convert(value, self.dtype, self.placed_on, "restore"), "restore")
+        with eagerly():
+            if self._host:
+                self._put_array(value, "restore")
+            else:
+                self._put(convert(value, self.dtype, self.placed_on, "restore"), "restore")
+        if self.graph is not None:
+            self.graph.restored(self)
 
     def load(self, value: Any, session: Any = None) -> None:
-        """Assign a NumPy value."""
-        self.assign(value)
+        """Assign a NumPy value, at once in a graph, too."""
+        self._restore_value(to_array(convert(value, self.dtype, op="load")))
 
     def __deepcopy__(self, memo: dict) -> Variable:
         with dispatch.device_scope(self.placed_on), scope.at(""):

@@ -5,6 +5,8 @@ Nothing is read from the device, not even checked, unless it is recorded.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import struct
 import zlib
 from collections.abc import Callable
@@ -15,13 +17,17 @@ import numpy as np
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.optional import load
 from cltensor.base.shapes import show
-from cltensor.core.tensor import convert, static_value
-from cltensor.summary.recording import should_record_summaries
-from cltensor.summary.writer import current_writer
+from cltensor.core.dispatch import state
+from cltensor.core.tensor import Tensor, convert, static_value
+from cltensor.graph.collections import add_to_collection, get_collection
+from cltensor.summary.recording import condition, record_if, should_record_summaries
+from cltensor.summary.writer import current_writer, use_writer
 from cltensor.train.global_step import get_or_create_global_step
 
 __all__ = ["scalar", "histogram", "image", "generic", "all_summary_ops", "summary_writer_initializer_op",
            "initialize", "graph"]
+
+_ALL = "_SUMMARY_V2"            # TensorFlow's collection of them
 
 
 def _record(name: Any, family: str | None, step: Any, make: Callable) -> None:
@@ -45,6 +51,33 @@ def _recording() -> bool:
     return current_writer() is not None and should_record_summaries()
 
 
+def _in_graph(function: Callable) -> Callable:
+    """Decorator: in a graph a summary is an operation; the run that reaches it asks whether one is due."""
+    @functools.wraps(function)
+    def call(name: str, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(state.interpreter, "symbolic", False):
+            return function(name, tensor, *args, **kwargs)
+        writer = current_writer()
+        if writer is None:
+            return None
+        given = inspect.signature(function).bind(name, tensor, *args, **kwargs)
+        given.arguments.setdefault("step", None)
+        if given.arguments["step"] is None:
+            given.arguments["step"] = get_or_create_global_step()
+        due, step = condition(), given.arguments["step"]
+        moving = isinstance(step, Tensor)           # of the graph, too: its value is that of the run
+
+        def record(value: Any, *at: Any) -> None:
+            with use_writer(writer), record_if(due):
+                given.arguments.update(tensor=value, step=at[0] if moving else step)
+                function(*given.args, **given.kwargs)
+        op = state.interpreter.report(record, (tensor, step) if moving else (tensor,), f"{name}/summary")
+        add_to_collection(_ALL, op)
+        return op
+    return call
+
+
+@_in_graph
 def scalar(name: str, tensor: Any, family: str | None = None, step: Any = None) -> None:
     """Records a number.
 
@@ -77,6 +110,7 @@ def _limits() -> np.ndarray:
 _LIMITS = _limits()
 
 
+@_in_graph
 def histogram(name: str, tensor: Any, family: str | None = None, step: Any = None) -> None:
     """Records how the values of a tensor are distributed, in TensorFlow's buckets.
 
@@ -135,6 +169,7 @@ def _as_bytes(picture: np.ndarray, bad_color: Any) -> np.ndarray:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
+@_in_graph
 def image(name: str, tensor: Any, bad_color: Any = None, max_images: int = 3, family: str | None = None,
           step: Any = None) -> None:
     """Records pictures, as PNG.
@@ -168,6 +203,7 @@ def image(name: str, tensor: Any, bad_color: Any = None, max_images: int = 3, fa
     _record(name, family, step, make)
 
 
+@_in_graph
 def generic(name: str, tensor: Any, metadata: Any = None, family: str | None = None, step: Any = None) -> None:
     """Records a tensor as it is, for a plugin of TensorBoard that `metadata` (a SummaryMetadata) names."""
     if not _recording():
@@ -178,8 +214,9 @@ def generic(name: str, tensor: Any, metadata: Any = None, family: str | None = N
         tag=tag, tensor=protos.make_tensor_proto(value), metadata=metadata))
 
 
-def all_summary_ops() -> None:
-    """None: summaries are written where they are made."""
+def all_summary_ops() -> list | None:
+    """The operations of all summaries of the graph; None eagerly, where summaries are written as they are made."""
+    return get_collection(_ALL) if getattr(state.interpreter, "symbolic", False) else None
 
 
 def summary_writer_initializer_op() -> list:

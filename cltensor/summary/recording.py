@@ -42,6 +42,11 @@ def should_record_summaries() -> bool:
     return bool(_conditions.stack and _conditions.stack[-1]())
 
 
+def condition() -> Callable[[], bool]:
+    """What decides here, to be asked later: the operations of a graph ask when they run."""
+    return _conditions.stack[-1] if _conditions.stack else lambda: False
+
+
 @contextmanager
 def record_if(condition: Any) -> Iterator[None]:
     """Records summaries inside where `condition` holds: a bool, or a function asked at each summary."""

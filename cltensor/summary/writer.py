@@ -17,6 +17,7 @@ from typing import Any
 
 from cltensor.base.errors import DTypeError, FailedPreconditionError, InvalidArgumentError
 from cltensor.base.optional import load
+from cltensor.core.dispatch import state
 
 __all__ = ["SummaryWriter", "create_file_writer", "create_summary_file_writer", "current_writer", "flush"]
 
@@ -38,6 +39,16 @@ _default = _Default()
 def current_writer() -> SummaryWriter | None:
     """The default writer here, or None."""
     return _default.stack[-1] if _default.stack else _Default.process
+
+
+@contextmanager
+def use_writer(writer: SummaryWriter) -> Iterator[None]:
+    """Makes it the default inside, without a flush at the end."""
+    _default.stack.append(writer)
+    try:
+        yield
+    finally:
+        _default.stack.remove(writer)
 
 
 class _File:
@@ -168,8 +179,11 @@ def _number(name: str, value: Any, usual: int) -> int:
 create_summary_file_writer = create_file_writer
 
 
-def flush(writer: SummaryWriter | None = None, name: str | None = None) -> None:
-    """Writes what waits in the writer, or in the default one; nothing to do without."""
+def flush(writer: SummaryWriter | None = None, name: str | None = None) -> Any:
+    """Writes what waits in the writer, or in the default one; in a graph, the operation that does it."""
     target = current_writer() if writer is None else writer
+    if target is not None and getattr(state.interpreter, "symbolic", False):
+        return state.interpreter.report(target.flush, (), name or "flush")
     if target is not None:
         target.flush()
+    return None

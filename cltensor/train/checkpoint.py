@@ -11,8 +11,13 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from cltensor.base.errors import DTypeError, NotFoundError
-from cltensor.core.trackable import Trackable, as_node
+import numpy as np
+
+from cltensor.base.errors import DTypeError, FailedPreconditionError, NotFoundError
+from cltensor.core import scope
+from cltensor.core.dispatch import eagerly
+from cltensor.core.trackable import Trackable, as_node, walk
+from cltensor.interpret.record import find_session
 from cltensor.ops.variable import Variable
 from cltensor.train import container, object_graph
 from cltensor.train.restore import Restoration
@@ -84,14 +89,32 @@ class LoadStatus:
         return self
 
     def run_restore_ops(self, session: Any = None) -> None:
-        """Nothing to do: values are assigned when `restore` is called.
+        """In a graph: assign the saved values again, as an initializer may have run since. Eagerly they are there.
 
         Raises: AssertionError when there was no checkpoint.
         """
-        self._need()
+        restoration = self._need()
+        if any(v.graph is not None for v in _variables(self._root)):
+            _read_into(self._root, restoration.path)
 
     def initialize_or_restore(self, session: Any = None) -> None:
-        """Nothing to do: variables start with a value, and `restore` has replaced those it knows."""
+        """In a graph: every variable of the objects gets its saved value, or else its first one, if it has none yet.
+
+        Eagerly there is nothing to do: variables start with a value, and `restore` has replaced those it knows.
+        """
+        if self._restoration is not None:
+            self.run_restore_ops(session)
+        waiting = [v for v in _variables(self._root) if v.graph is not None and not v.graph.is_initialized(v)]
+        for graph in {id(v.graph): v.graph for v in waiting}.values():
+            mine = [v for v in waiting if v.graph is graph]
+            with graph.as_default():
+                first = [graph.initialize(v) for v in mine]
+            (session or find_session[0](graph)).run(first)
+
+
+def _variables(root: Any) -> list[Variable]:
+    """All variables below an object."""
+    return [node for _, node in walk(root) if isinstance(node, Variable)]
 
 
 def _list(names: list[str]) -> str:
@@ -130,7 +153,8 @@ class Checkpoint(Trackable):
     def _counter(self) -> Any:
         counter = self.__dict__.get("save_counter")
         if counter is None:
-            counter = Variable(0, trainable=False, name="save_counter", dtype="int64", host=True)
+            with eagerly(), scope.at(""):
+                counter = Variable(0, trainable=False, name="save_counter", dtype="int64", host=True)
             self.save_counter = counter
         return counter
 
@@ -142,12 +166,12 @@ class Checkpoint(Trackable):
         """
         prefix, counter = _path("save", file_prefix), self._counter()
         before = int(counter.numpy())
-        counter.assign(before + 1)
+        counter._restore_value(np.int64(before + 1))
         path = f"{prefix}-{before + 1}"
         try:
             self.write(path)
         except BaseException:
-            counter.assign(before)
+            counter._restore_value(np.int64(before))
             raise
         _note_saved(prefix, path)
         return path
@@ -158,6 +182,10 @@ class Checkpoint(Trackable):
         Returns: the path. Raises: OSError when the file cannot be written.
         """
         path = _path("write", file_prefix)
+        for v in _variables(self):
+            if v.graph is not None and not v.graph.is_initialized(v):
+                raise FailedPreconditionError(f"Checkpoint.write: variable {v.name} is not initialised; run "
+                                              "tf.global_variables_initializer() first")
         tensors, graph = object_graph.capture(self)
         container.write(path + container.SUFFIX, tensors, graph)
         return path
@@ -174,16 +202,21 @@ class Checkpoint(Trackable):
         """
         if save_path is None:
             return LoadStatus(self, None)
-        path = _file(_path("restore", save_path))
-        tensors, graph = container.read(path)
-        restoration = Restoration(object_graph.parse(graph, tensors, path), tensors, path)
-        restoration.match(self, 0)
+        restoration = _read_into(self, _file(_path("restore", save_path)))
         self._counter()
         return LoadStatus(self, restoration)
 
     def read(self, save_path: Any) -> LoadStatus:
         """`restore`, under the name that goes with `write`."""
         return self.restore(save_path)
+
+
+def _read_into(root: Any, path: str) -> Restoration:
+    """Values of the file, verified, into the objects there are."""
+    tensors, graph = container.read(path)
+    restoration = Restoration(object_graph.parse(graph, tensors, path), tensors, path)
+    restoration.match(root, 0)
+    return restoration
 
 
 def _path(what: str, value: Any) -> str:

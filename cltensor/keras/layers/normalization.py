@@ -81,7 +81,7 @@ class BatchNormalization(Layer):
         at = self.axis % rank
         if training is not None and bool(training):
             mean, variance = moments(x, [i for i in range(rank) if i != at])
-            if x.spec.size:
+            if x.spec.size != 0:            # None while it is open
                 assign_moving_average(self.moving_mean, mean, self.momentum)
                 assign_moving_average(self.moving_variance, variance, self.momentum)
         else:
