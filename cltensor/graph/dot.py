@@ -98,9 +98,9 @@ def _label(node: Node) -> str:
 class _Sketch:
     """One program on its way into a drawing."""
 
-    def __init__(self, name: str, variables: Mapping[int, str]):
+    def __init__(self, name: str, variables: Mapping[int, str], names: Mapping[int, str]):
         self.drawing = Drawing(name)
-        self.variables = variables
+        self.variables, self.names = variables, names
         self.made: dict[int, str] = {}          # uid -> box
 
     def source(self, x: Tensor) -> str:
@@ -109,7 +109,7 @@ class _Sketch:
             if x.uid in self.variables:
                 box = self.drawing.box(f"{self.variables[x.uid]}\n{_flow(x)}", "variable")
             elif isinstance(x, Symbol):
-                box = self.drawing.box(f"feed\n{_flow(x)}", "feed")
+                box = self.drawing.box(f"{self.names.get(x.uid, 'feed')}\n{_flow(x)}", "feed")
             else:
                 value = f"{x.host.reshape(-1)[0]:.6}" if x.host is not None and x.host.size == 1 and \
                     x.dtype.is_floating else "constant"
@@ -127,7 +127,9 @@ class _Sketch:
         inputs = [x for x in node.inputs if isinstance(x, Tensor)]
         inputs += [x for _, v in node.attrs if isinstance(v, tuple) for x in v if isinstance(x, Tensor)]
         starts = [(self.source(x), _flow(x)) for x in dict.fromkeys(inputs)]
-        box = self.drawing.box(_label(node), "op", cluster)
+        name = self.names.get(node.outputs[0].uid, node.op.name) if node.outputs else node.op.name
+        label = _label(node) + (f"\n{name}" if name != node.op.name else "")
+        box = self.drawing.box(label, "op", cluster)
         for start, flow in starts:
             self.drawing.arrow(start, box, flow)
         for o in node.outputs:
@@ -135,7 +137,8 @@ class _Sketch:
 
 
 def draw(name: str, nodes: Iterable[Node], feeds: Iterable[Symbol], results: Mapping[str, Tensor],
-         variables: Mapping[int, str], before: Mapping[int, tuple] | None = None) -> str:
+         variables: Mapping[int, str], before: Mapping[int, tuple] | None = None,
+         names: Mapping[int, str] | None = None) -> str:
     """Text of Graphviz' language for some nodes.
 
     Args:
@@ -143,8 +146,9 @@ def draw(name: str, nodes: Iterable[Node], feeds: Iterable[Symbol], results: Map
         results: what is wanted in the end, by what the picture calls it.
         variables: uids of the symbols that are variables' values -> their names.
         before: id of a node -> symbols that must have been computed (control dependencies).
+        names: uids of symbols -> names that a graph gave to ops and placeholders.
     """
-    sketch = _Sketch(name, variables)
+    sketch = _Sketch(name, variables, names or {})
     for s in feeds:
         sketch.source(s)
     for node in nodes:

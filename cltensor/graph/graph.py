@@ -290,7 +290,8 @@ class Graph(Recording):
         made = {o.uid: o for n in self.nodes for o in n.outputs}
         results = {f"assign {v.name}": made[uid] for uid, v in self.assignments.items()}
         variables = {s.start.uid: s.variable.name for s in self.variables.values()}
-        return draw(name, self.nodes, (), results, variables, self.controls)
+        names = {s.uid: op for op, symbols in self.names.ops.items() for s in symbols}
+        return draw(name, self.nodes, (), results, variables, self.controls, names)
 
     # -- what Python brings to a run, and does with it
     def report(self, call: Callable, inputs: Any, name: str) -> Operation:

@@ -51,7 +51,10 @@ class LoadedFunction:
         Raises: InvalidArgumentError for missing or unknown arguments and shapes that do not fit, DTypeError for
             another dtype.
         """
-        return self.function(*self._tensors(args, kwargs))
+        tensors = self._tensors(args, kwargs)
+        interpreter = state.interpreter
+        # a graph that does not know the sizes keeps the call until it does
+        return self.function(*tensors) if interpreter is None else interpreter.attempt(self._run, tuple(tensors), {})
 
     def _tensors(self, args: tuple, kwargs: dict) -> list:
         names = [name for name, _ in self.graph.arguments]

@@ -48,7 +48,7 @@ def test_a_training_step() -> None:
 
 def test_a_graph_with_control_dependencies_and_gradients() -> None:
     with tf.Graph().as_default() as graph:
-        x = tf.placeholder(tf.float32, [None, 2])
+        x = tf.placeholder(tf.float32, [None, 2], name="x")
         v = tf.Variable([1.0, 2.0], name='quo"ted')
         y = tf.reduce_sum(x * v)
         done = v.assign_add([1.0, 1.0])
@@ -57,7 +57,7 @@ def test_a_graph_with_control_dependencies_and_gradients() -> None:
         tf.gradients(y, x)
     boxes, arrows = parts(graph.to_dot())
     assert any(dashed for *_, dashed in arrows)
-    assert labels(boxes, "octagon") == ['assign quo\\"ted:0'] and labels(boxes, "ellipse") == ["feed"]
+    assert labels(boxes, "octagon") == ['assign quo\\"ted:0'] and labels(boxes, "ellipse") == ["x"]
     text = graph.to_text()
     assert "sqrt" in text and "%0 = feed (?, 2) float32" in text
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,6 +240,41 @@ def test_simple_save_of_a_trained_graph(tmp_path: Path) -> None:
         assert out[name].numpy().tobytes() == value.tobytes()
     assert float(out["count"]) == 1.0 and float(loaded(rand(1, 3), rand(1, 1))["count"]) == 2.0
     assert sorted(v.name for v in loaded.variables) == ["used:0", "w:0"]
+
+
+def test_a_loaded_model_inside_a_graph_with_open_sizes(tmp_path: Path) -> None:
+    model = lstm()
+    loaded = tf.saved_model.load(tf.saved_model.save(model, tmp_path / "a"))
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 5, 3])
+        y = loaded(x)
+        total = tf.reduce_sum(y)
+        slopes = tf.gradients(total, [x, loaded.variables[0]])
+    sess = tf.Session(graph=graph)
+    for batch in (2, 3):
+        given = rand(batch, 5, 3)
+        got, dx, dw = sess.run([y, *slopes], {x: given})
+        assert got.tobytes() == model(tf.constant(given)).numpy().tobytes()
+        with tf.GradientTape() as tape:
+            tape.watch(fed := tf.constant(given))
+            want = tf.reduce_sum(model(fed))
+        for g, w in zip((dx, dw), tape.gradient(want, [fed, model.variables[0]]), strict=True):
+            np.testing.assert_allclose(g, w.numpy(), rtol=1e-5, atol=1e-6)
+    tf.saved_model.simple_save(sess, tmp_path / "b", {"x": x}, {"y": y})
+    assert np.array_equal(tf.saved_model.load(tmp_path / "b")(given)["y"].numpy(), got)
+
+
+def test_another_device(tmp_path: Path, with_environment: Any) -> None:
+    model = cnn()
+    x = rand(2, 9, 9, 3)
+    want = model(tf.constant(x)).numpy()
+    tf.saved_model.save(model, tmp_path)
+    with_environment(VIRTUAL_GPUS=2)
+    with tf.device("/gpu:1"):
+        loaded = tf.saved_model.load(tmp_path)
+        out = loaded(x)
+    assert out.device.endswith("GPU:1") and all(v.device.endswith("GPU:1") for v in loaded.variables)
+    np.testing.assert_array_equal(out.numpy(), want)
 
 
 def test_simple_save_keeps_the_mark_of_a_custom_gradient(tmp_path: Path) -> None:

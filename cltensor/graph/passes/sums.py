@@ -34,7 +34,7 @@ class BlockNode(Composed):
     def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], block: Block):
         op = ComposedOp("block(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
         super().__init__(op, tuple(leaves), (), tuple(results), nodes[0].device)      # type: ignore[arg-type]
-        self.block = block
+        self.block, self.parts = block, tuple(nodes)
 
     def specs(self) -> tuple:
         return tuple(Spec(leaf.shape, leaf.dtype) for leaf in self.block.leaves)
