@@ -171,3 +171,120 @@ def test_random_blocks_interpreted(device, seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_random_blocks_compiled(device, seed):
     assert sum(check(random_block(100 * seed + k), device, k, lower_compiled) for k in range(6)) >= 5
+
+
+# -- what has a shape of its own
+F = "float32"
+
+
+def steps(*some):
+    return tuple(Step(text, fold, tuple(operands), tuple(shape), kind) for text, fold, operands, shape, kind in some)
+
+
+BOTH = pytest.mark.parametrize("lower", [lower_interpreted, lower_compiled])
+
+
+def handled(block, device, lower):
+    return check(block, device, 0, lower) or lower is lower_interpreted and device.traits.schedule != "cpu"
+
+
+@BOTH
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 63, 64, 65, 255, 257, 4095, 4096, 4097, 65536, 65537, 70001])
+def test_sums_of_every_length(device, n, lower):
+    """A sum, what hangs on it, and what reads both: as in a step of linear regression."""
+    leaves = (Leaf((n,), F), Leaf((n,), F), Leaf((), F), Leaf((), F, True))
+    block = Block(leaves, steps(
+        ("x0 * x1", "", (0, 2), (n,), F), ("x0 - x1", "", (4, 1), (n,), F), ("x0 * x0", "", (5,), (n,), F),
+        ("", "mean", (6,), (), F), ("x0 * x1", "", (5, 3), (n,), F), ("", "sum", (8,), (), F),
+        ("x0 * x1", "", (9, 3), (), F), ("x0 - x1", "", (2, 10), (), F), ("x0 * x1", "", (0, 11), (n,), F),
+        ("", "sum", (12,), (), F)), (7, 11, 13))
+    assert handled(block, device, lower)
+
+
+@BOTH
+def test_sums_of_leaves_and_of_single_numbers(device, lower):
+    leaves = (Leaf((300, 400), F), Leaf((), F), Leaf((1, 1), F))
+    block = Block(leaves, steps(
+        ("", "sum", (0,), (), F), ("", "sum", (1,), (), F), ("", "mean", (2,), (), F), ("", "sum", (4,), (), F),
+        ("x0 + x1", "", (3, 5), (), F), ("x0 * x1", "", (0, 7), (300, 400), F), ("", "mean", (8,), (), F)),
+        (3, 4, 5, 6, 9))
+    assert handled(block, device, lower)
+
+
+@BOTH
+def test_several_sizes_at_once(device, lower):
+    """Rows that nothing connects but the launch they share; one ends in more groups than the others."""
+    sizes = [(3,), (70001,), (200, 450), (5, 7)]
+    leaves = tuple(Leaf(s, F) for s in sizes)
+    square = [("x0 * x0", "", (i,), s, F) for i, s in enumerate(sizes)]
+    block = Block(leaves, steps(*square, ("", "sum", (5,), (), F), ("x0 + x1", "", (4, 8), (3,), F)), (6, 7, 8, 9))
+    assert handled(block, device, lower)
+
+
+@BOTH
+@pytest.mark.parametrize("shape,small", [((4, 6), (6,)), ((4, 6), (4, 1)), ((4, 5, 6), (5, 1)), ((4, 5, 6), (1, 5, 1)),
+                                         ((33, 40), (40,)), ((5000, 3), (3,)), ((5000, 3), (5000, 1)), ((1, 7), (7,))])
+def test_broadcasting_before_a_sum(device, shape, small, lower):
+    leaves = (Leaf(shape, F), Leaf(small, F))
+    block = Block(leaves, steps(("x0 * x1", "", (0, 1), shape, F), ("", "sum", (2,), (), F)), (2, 3))
+    assert handled(block, device, lower)
+
+
+def test_negative_zeros_and_nans(device):
+    for values in ([-0.0], [-0.0, -0.0], [np.nan, 1.0], [np.inf, -np.inf], [-0.0] * 33):
+        x = from_numpy(np.array(values, np.float32), device)
+        leaves = (Leaf((len(values),), F),)
+        block = Block(leaves, steps(("-x0", "", (0,), leaves[0].shape, F), ("-x0", "", (1,), leaves[0].shape, F),
+                                    ("", "sum", (2,), (), F)), (1, 2, 3))
+        want = op_by_op(block, [x], device)
+        for lower in (lower_interpreted, lower_compiled):
+            plan = lower(block, device.traits)
+            if plan is not None:
+                assert all(map(same_bits, by_plan(plan, block, [x], device), want))
+
+
+@BOTH
+def test_nothing_to_do_is_left_to_the_caller(device, lower):
+    empty = Block((Leaf((0,), F),), steps(("-x0", "", (0,), (0,), F)), (1,))
+    unread = Block((Leaf((3,), F),), steps(("-x0", "", (0,), (3,), F)), ())
+    assert lower(empty, device.traits) is None and lower(unread, device.traits) is None
+
+
+def test_what_the_interpreter_cannot(device):
+    x = Leaf((6, 7), F)
+
+    def lowered(leaves, *some, outputs=None):
+        block = Block(tuple(leaves), steps(*some), outputs or (len(leaves) + len(some) - 1,))
+        return lower_interpreted(block, device.traits)
+    assert lowered([x], ("erf(x0)", "", (0,), (6, 7), F)) is None                                   # no instruction
+    assert lowered([Leaf((3,), "int32")], ("-x0", "", (0,), (3,), "int32")) is None                 # no such dtype
+    assert lowered([Leaf((3,), "float16")], ("", "sum", (0,), (), "float16")) is None
+    two_runs = [Leaf((2, 3, 4, 5), F), Leaf((2, 1, 4, 1), F)]
+    assert lowered(two_runs, ("x0 * x1", "", (0, 1), (2, 3, 4, 5), F)) is None                      # no such walk
+    many = [x] * 17
+    ops = [("x0 + x1", "", (i + 1, 17 + i - 1 if i else 0), (6, 7), F) for i in range(16)]
+    assert lowered(many, *ops) is None                                                              # arguments
+
+
+def test_registers_are_used_again(device):
+    """A long chain needs two registers; seventeen values alive at once are too many."""
+    def fan(width):
+        made = [("x0 + x1", "", (0, 0), (5,), F)]
+        made += [("x0 * x1", "", (0, i), (5,), F) for i in range(1, width)]
+        made += [("x0 + x1", "", (i + 1, width + i if i else 1), (5,), F) for i in range(width)]
+        return Block((Leaf((5,), F),), steps(*made), (2 * width,))
+    long = Block((Leaf((5,), F),), steps(*[("-x0", "", (i,), (5,), F) for i in range(100)]), (100,))
+    assert handled(long, device, lower_interpreted) and handled(fan(6), device, lower_interpreted)
+    assert lower_interpreted(fan(20), device.traits) is None
+
+
+@pytest.mark.oclgrind
+@BOTH
+@pytest.mark.parametrize("n", [1, 17, 300])
+def test_small_blocks_touch_only_what_is_theirs(device, n, lower):
+    leaves = (Leaf((3, n), F), Leaf((n,), F), Leaf((3, 1), F), Leaf((), F, True), Leaf((3, n), "bool"))
+    block = Block(leaves, steps(
+        ("x0 * x1", "", (0, 1), (3, n), F), ("x0 + x1", "", (5, 2), (3, n), F), (WHERE, "", (4, 6, 3), (3, n), F),
+        ("BOOL(x0 < x1)", "", (7, 0), (3, n), "bool"), ("", "sum", (7,), (), F), ("x0 * x1", "", (0, 9), (3, n), F)),
+        (7, 8, 10))
+    assert handled(block, device, lower)
