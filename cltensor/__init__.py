@@ -33,7 +33,10 @@ from cltensor.graph.building import (
 from cltensor.graph.collections import (
     GraphKeys, add_to_collection, add_to_collections, get_collection, get_collection_ref,
 )
+from cltensor.graph.control import case, cond
 from cltensor.graph.graph import Graph, Operation, get_default_graph, reset_default_graph
+from cltensor.graph.loops import while_loop
+from cltensor.graph.mapping import foldl, foldr, map_fn, scan
 from cltensor.graph.names import name_scope
 from cltensor.graph.py_func import numpy_func as py_func
 from cltensor.graph.session import InteractiveSession, Session, get_default_session
@@ -54,7 +57,6 @@ from cltensor.ops.array import (
     transpose,
 )
 from cltensor.ops.clip import clip_by_average_norm, clip_by_global_norm, clip_by_norm, global_norm
-from cltensor.ops.control import case, cond, foldl, foldr, map_fn, scan, while_loop
 from cltensor.ops.convert import (
     convert_to_tensor, is_tensor, to_double, to_float, to_int32, to_int64,
 )
@@ -102,6 +104,7 @@ from cltensor.ops.selection import (
 )
 from cltensor.ops.sort import argsort, sort
 from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
+from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
 from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions

@@ -13,6 +13,7 @@ from tests.ops import (
     elementwise,
     functions,
     gathers,
+    lists,
     matrices,
     neural,
     normalization,
@@ -27,7 +28,7 @@ from tests.ops.row import Row
 
 __all__ = ["ROWS", "covered"]
 
-ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS,
+ROWS: tuple[Row, ...] = (*elementwise.ROWS, *functions.ROWS, *reductions.ROWS, *arrays.ROWS, *gathers.ROWS, *lists.ROWS,
                          *neural.ROWS, *products.ROWS, *convolution.ROWS,
                          *normalization.ROWS, *matrices.ROWS, *orders.ROWS, *randoms.ROWS, *updates.ROWS,
                          *recurrent.ROWS)

@@ -7,6 +7,7 @@ used, skipping what no source needs.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from cltensor.autodiff import rules
 from cltensor.base.errors import InternalError
 from cltensor.core.dispatch import device_scope
 from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.lists import empty_list
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, from_numpy
 from cltensor.ops import creation, join, math
 from cltensor.ops.reduce import sum_to
+from cltensor.ops.tensor_list import list_add
 
 __all__ = ["Record", "OpRecord", "backprop", "ones", "zeros"]
 
@@ -98,8 +101,8 @@ def ones(spec: Spec, device: Any) -> Tensor:
 
 
 def zeros(spec: Spec, device: Any) -> Tensor:
-    """Zeros of a spec."""
-    return _full(spec, 0, device)
+    """Zeros of a spec; of a list, one in which nothing is written."""
+    return _full(spec, 0, device) if spec.dtype.kind != "list" else empty_list(spec)
 
 
 def _full(spec: Spec, value: float, device: Any) -> Tensor:
@@ -125,6 +128,8 @@ def _accumulate(parts: list) -> Any:
     if all(isinstance(p, IndexedSlices) for p in parts):
         return IndexedSlices(join.concat([p.values for p in parts], 0), join.concat([p.indices for p in parts], 0),
                              parts[0].dense_shape)
+    if parts[0].dtype.kind == "list":
+        return reduce(list_add, parts)
     return math.add_n([p.as_tensor() if isinstance(p, IndexedSlices) else p for p in parts])
 
 
@@ -138,7 +143,7 @@ def _fit(gradient: Any, spec: Spec, op: str, device: Any) -> Any:
         gradient = gradient.as_tensor()
     if gradient.spec.dtype is not spec.dtype:
         raise InternalError(f"{op}: its gradient has dtype {gradient.dtype.name}, the input {spec.dtype.name}")
-    if gradient.spec.shape != spec.shape:
+    if gradient.spec.shape != spec.shape and spec.dtype.kind != "list":
         return sum_to(gradient, spec.shape)
     return gradient
 

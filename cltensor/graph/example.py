@@ -55,7 +55,8 @@ def attempt(graph: Graph, function: Callable, args: tuple, kwargs: dict) -> Any:
     written = [Symbol(v.spec, node, i) for i, v in enumerate(writes, len(made))]
     node.outputs = (*made, *written)
     graph.append(node)
-    graph.assignments.update((symbol.uid, v) for symbol, v in zip(written, writes))
+    for symbol, v in zip(written, writes):
+        graph.took(v, symbol)
     given = iter(made)
     return nest.pack_sequence_as(result, [next(given) if isinstance(x, Tensor) else x for x in leaves])
 

@@ -144,6 +144,11 @@ class Graph(Recording):
         self.names.forget(self.nodes[count:])
         del self.nodes[count:]
 
+    def wait(self, node: Node, symbols: list[Symbol]) -> None:
+        """Have the node wait for these, besides the control dependencies it is made under."""
+        if symbols:
+            self.controls[id(node)] = (*self.controls.get(id(node), ()), *symbols)
+
     def _take(self, node: Node, name: str | None = None) -> None:
         self.owned.update(o.uid for o in node.outputs)
         if name is None:
@@ -265,6 +270,10 @@ class Graph(Recording):
         self.assignments[out.uid] = variable
         return out
 
+    def took(self, variable: Any, symbol: Symbol) -> None:
+        """A node that has this result assigns it to the variable."""
+        self.assignments[symbol.uid] = variable
+
     def operation(self, first: int, name: str) -> Operation:
         """One operation of all assignments and effects recorded since there were `first` nodes."""
         return Operation(self, [o for n in self.nodes[first:] for o in n.outputs
@@ -317,18 +326,32 @@ class Graph(Recording):
     def gradients(self, ys: list, xs: list, grad_ys: list) -> list:
         """Symbols of the gradients of the sum of ys by xs; None where no path of differentiable ops connects them."""
         sources = [x.current() if isinstance(x, Variable) else x for x in xs]
-        connected = self._connected({x.uid for x in sources}, ys)
+        connected = self.connected({x.uid for x in sources}, ys, self.all_nodes(), self.all_records())
         node = Node(GRADIENTS, tuple(ys) + tuple(g for g in grad_ys if g is not None),
                     (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)
         node.outputs = tuple(Symbol(x.spec, node, i) for i, x in enumerate(sources))
         self.append(node)
         return [o if x.uid in connected else None for o, x in zip(node.outputs, sources)]
 
-    def _connected(self, sources: set, ys: list) -> set:
+    def all_nodes(self) -> list[Node]:
+        """The nodes recorded so far; in a body those around it, too."""
+        return self.nodes
+
+    def all_records(self) -> list:
+        """The custom gradients recorded so far."""
+        return self.records
+
+    @staticmethod
+    def connected(sources: set, ys: list, nodes: list[Node], records: list) -> set:
         """Which of the sources the ys depend on through ops with gradients."""
         from_source = {uid: {uid} for uid in sources}
-        custom = {uid: r for r in self.records for uid in r.out_uids}
-        for node in self.nodes:
+        custom = {uid: r for r in records for uid in r.out_uids}
+        for node in nodes:
+            if hasattr(node.op, "connected"):           # control flow knows what its bodies connect
+                for o, some in zip(node.outputs, node.op.connected(node.inputs, from_source)):
+                    if some and o.dtype.is_floating:
+                        from_source[o.uid] = some
+                continue
             if node.op is GRADIENTS:
                 inputs: Any = node.attrs[0][1] + node.attrs[1][1]
                 rules = [True] * len(inputs)

@@ -49,7 +49,7 @@ def needed(graph: Graph, wanted: list, fed: Any) -> list[Node]:
         if node.op is GRADIENTS:
             todo += list(dict(node.attrs)["xs"])
         todo += graph.controls.get(id(node), ())
-    return [n for n in graph.nodes if id(n) in need]
+    return [n for n in graph.all_nodes() if id(n) in need]
 
 
 def perform(node: Node, inputs: tuple) -> tuple:

@@ -19,13 +19,14 @@ class Program:
 
     `feeds` are symbols whose values come from outside, `fetches` symbols or tensors wanted in the end.
     `states` are the variables: their `start` symbols are fed too, and the new values of those `written` are the
-    last of the fetches.
+    last of the fetches. `inner` tells the body of a control node.
     """
 
     nodes: tuple[Node, ...]
     feeds: tuple[Symbol, ...]
     fetches: tuple[Any, ...]
     states: tuple[State, ...] = ()
+    inner: bool = False
 
     def with_nodes(self, nodes: Any, renamed: dict[int, Any] | None = None) -> Program:
         """Other nodes; `renamed` maps uids of symbols that went to what takes their place."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cltensor.base import config
+from cltensor.graph.passes.counters import count_on_host
 from cltensor.graph.passes.cse import cse
 from cltensor.graph.passes.fold import fold
 from cltensor.graph.passes.fuse import fuse_elementwise
@@ -27,8 +28,8 @@ from cltensor.runtime import device as devices
 __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
-PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, fuse_sums, fuse_elementwise,
-                                                      prune)
+PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, fuse_sums,
+                                                      fuse_elementwise, prune)
 Replay = Planned | Stepwise
 
 

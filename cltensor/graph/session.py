@@ -20,17 +20,21 @@ from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.base.shapes import show
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor, convert, to_array
+from cltensor.graph.control import ONE_HOLDS
+from cltensor.graph.deferred import Deferred
 from cltensor.graph.graph import Graph, Operation
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, WALKED, needed
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
 from cltensor.graph.walk import walk
-from cltensor.interpret.record import NoValue, Recording, State, Symbol, find_session
+from cltensor.interpret.record import Node, NoValue, Recording, State, Symbol, find_session
+from cltensor.ops.tensor_list import LIST_ROWS
 from cltensor.ops.variable import Variable
 
 __all__ = ["Session", "InteractiveSession", "get_default_session"]
 
 _here = threading.local()
+_COMPILED = {*WALKED, ONE_HOLDS} | LIST_ROWS         # host rows that may be in a compiled run
 
 
 class Session:
@@ -182,9 +186,11 @@ class Session:
         self._check_initialized(needs, feeds)
         for x in wanted:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
-                raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
+                raise InvalidArgumentError(f"Session.run: {x} is " + (
+                    "a placeholder, and nothing is fed for it" if x.node is None else
+                    "computed inside a branch or a loop; have the function return it"))
         replay = None
-        if known is None and not any(n.op.run is not None and n.op not in WALKED for n in nodes):
+        if known is None and not _values_decide(nodes):
             try:
                 replay = self._compile(nodes, wanted, feeds, states, needs)
             except NoValue:         # a shape depends on values
@@ -292,6 +298,12 @@ class InteractiveSession(Session):
         if not self._closed:
             self._leave()
         super().close()
+
+
+def _values_decide(nodes: list[Node], inner: bool = False) -> bool:
+    """Whether shapes follow only from values: host rows have such results, in bodies, too, where reports are calls."""
+    return any(any(_values_decide(b.nodes, True) for b in n.op.bodies) if isinstance(n.op, Deferred) else
+               n.op.run is not None and n.op not in _COMPILED or inner and n.op is REPORT for n in nodes)
 
 
 def _known_here(x: Symbol, nodes: list, states: list, feeds: dict) -> bool:

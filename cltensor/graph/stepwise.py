@@ -14,13 +14,32 @@ from typing import Any
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import eagerly
 from cltensor.core.late import Late
-from cltensor.core.tensor import Tensor
+from cltensor.core.tensor import Tensor, convert
+from cltensor.graph.body import Control
 from cltensor.graph.program import Composed, Program
 from cltensor.interpret.eager import bind_host, bind_specs, input_specs, moving
 from cltensor.interpret.record import EFFECT, Node, Symbol
 from cltensor.interpret.runner import bind_plan
 
 __all__ = ["Stepwise"]
+
+
+class _Later(threading.local):
+    """Of one thread: what is to be called when the replay that runs now has worked."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], Any]] = []
+
+
+_later = _Later()
+
+
+def _effect(call: Callable[[], Any]) -> Callable[[tuple], Any]:
+    """A step that has something called when all has worked; its result says only that it was reached."""
+    def run(inputs: tuple) -> Tensor:
+        _later.calls.append(call)
+        return convert(True)
+    return run
 
 
 class _Step:
@@ -58,8 +77,7 @@ class Stepwise:
             self._where[s.uid] = device
         for state in program.states:
             self._where[state.start.uid] = state.variable.placed_on
-        self.steps = [self._bind(n) for n in program.nodes if n.op is not EFFECT]
-        self._effects = [dict(n.attrs)["call"] for n in program.nodes if n.op is EFFECT]
+        self.steps = [self._bind(n) for n in program.nodes]
         fetches = [self._value(f) for f in program.fetches]
         written = [s.variable for s in program.states if s.written]
         count = len(fetches) - len(written)             # new values of variables are the last fetches
@@ -93,8 +111,12 @@ class Stepwise:
     def _bind(self, node: Node) -> _Step:
         device = node.device or self._device_of(node)
         op = node.op
-        if op.run is not None:
-            run: Callable = bind_host(op, device, node.attrs)
+        if op is EFFECT:
+            run: Callable = _effect(dict(node.attrs)["call"])
+        elif isinstance(op, Control):
+            run = op.bind(device)
+        elif op.run is not None:
+            run = bind_host(op, device, node.attrs)
         elif isinstance(node, Composed):
             run = bind_plan(op, node.plan(device.traits), device, node.specs(), tuple(o.spec for o in node.outputs))
         else:
@@ -102,7 +124,8 @@ class Stepwise:
             run = bind_specs(op, input_specs(op, node.inputs), slots, tuple(o.spec for o in node.outputs), node.attrs,
                              device)
         moves = tuple(i for i, x in enumerate(node.inputs) if isinstance(x, Tensor)
-                      and self._where.get(x.uid, x.placed_on) is not device)
+                      and self._where.get(x.uid, x.placed_on) is not device
+                      and x.dtype.kind != "list") if not isinstance(op, Control) else ()
         for o in node.outputs:
             self._where[o.uid] = device
         ins_at = tuple(self._value(x) for x in node.inputs)
@@ -111,7 +134,7 @@ class Stepwise:
 
     def _device_of(self, node: Node) -> Any:
         for x in node.inputs:
-            if isinstance(x, Tensor):
+            if isinstance(x, Tensor) and x.dtype.kind != "list":
                 placed = self._where.get(x.uid, x.placed_on)
                 if isinstance(x, Symbol) or x.host is None:
                     return placed
@@ -131,29 +154,43 @@ class Stepwise:
     def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
         """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
         with self._lock, eagerly():
-            for source in self._sources:
-                source.begin()
-            values = self._template.copy()
-            for at, value in zip(self._feeds, feeds):
-                values[at] = value
-            for at, state in self._starts:
-                values[at] = state.variable.current()
-            for at, late in self._lates:
-                values[at] = late.value()
-            del feeds
-            for step in self.steps:
-                out = step.run(tuple([values[i] for i in step.ins]))
-                if type(out) is tuple:
-                    for at, value in zip(step.outs, out):
-                        values[at] = value
-                else:
-                    values[step.outs[0]] = out
-                for at in step.drop:
-                    values[at] = None
-            fetched = [values[at] for at in self._fetches]
-            writes = [(variable, values[at]) for variable, at in self._writes]
+            before, _later.calls = _later.calls, []
+            try:
+                values = self._run(feeds)
+                fetched = [values[at] for at in self._fetches]
+                writes = [(variable, values[at]) for variable, at in self._writes]
+                calls = _later.calls
+            finally:
+                _later.calls = before
             for variable, value in writes:
                 variable._put(value, "assign")
-            for call in self._effects:
+            for call in calls:
                 call()
         return [Tensor(t.sig, t.buffer, t.host) for t in fetched]
+
+    def values(self, feeds: list[Tensor]) -> list[Tensor]:
+        """As a body: run once inside the replay of another program, which sees to what comes after."""
+        values = self._run(feeds)
+        return [values[at] for at in self._fetches]
+
+    def _run(self, feeds: list[Tensor]) -> list:
+        for source in self._sources:
+            source.begin()
+        values = self._template.copy()
+        for at, value in zip(self._feeds, feeds):
+            values[at] = value
+        for at, state in self._starts:
+            values[at] = state.variable.current()
+        for at, late in self._lates:
+            values[at] = late.value()
+        del feeds
+        for step in self.steps:
+            out = step.run(tuple([values[i] for i in step.ins]))
+            if type(out) is tuple:
+                for at, value in zip(step.outs, out):
+                    values[at] = value
+            else:
+                values[step.outs[0]] = out
+            for at in step.drop:
+                values[at] = None
+        return values

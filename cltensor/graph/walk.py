@@ -9,13 +9,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from cltensor.autodiff.backprop import OpRecord, backprop, ones
+from cltensor.autodiff.backprop import backprop, ones, zeros
 from cltensor.autodiff.custom import CustomRecord
+from cltensor.autodiff.notes import Notes
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import device_scope, state
-from cltensor.core.tensor import Tensor, convert
+from cltensor.core.tensor import Tensor, convert, to_array
+from cltensor.graph.deferred import Deferred
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, late_now, perform
 from cltensor.interpret.record import EFFECT, Node, Symbol
+from cltensor.ops.tensor_list import AGAIN
 
 if TYPE_CHECKING:
     from cltensor.graph.graph import Graph
@@ -23,17 +26,34 @@ if TYPE_CHECKING:
 __all__ = ["walk", "rebound"]
 
 
-def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
+def walk(graph: Graph, nodes: list[Node], env: dict[int, Any], tape: list | None = None) -> list:
     """Execute nodes (eagerly, or into the active recording) with the symbols of `env` put in their place.
+
+    `tape` holds the records of what was walked around a body.
 
     Returns: the effects met, to be called at the end.
     """
-    tape: list = []
     effects: list = []
     begun: dict[int, Any] = {}
-    customs = {r.out_uids[0]: r for r in graph.records}
-    differentiated = any(n.op is GRADIENTS for n in nodes)
-    with _Substitute(env), _Everything(tape) if differentiated else nullcontext():
+    customs = {r.out_uids[-1]: r for r in graph.records}
+    noting, inner = _differentiates(nodes), tape is not None
+    if tape is None:
+        tape = []
+    elif state.interpreter is None:         # the walk around notes what runs here
+        noting = False
+    else:
+        tape = list(tape)
+
+    def walked(body: Any, values: dict[int, Any]) -> list:
+        here = {**env, **values}
+        for call in walk(body, body.nodes, here, tape):
+            if state.interpreter is None:
+                effects.append(call)
+            else:
+                state.interpreter.effect(call)
+        return [here.get(r.uid, r) for r in body.results]
+
+    with _Substitute(env), Notes(tape) if noting else nullcontext():
         for node in nodes:
             if node.op is EFFECT:
                 effects.append(dict(node.attrs)["call"])
@@ -42,45 +62,43 @@ def walk(graph: Graph, nodes: list[Node], env: dict[int, Any]) -> list:
             if node.op is REPORT:               # the session makes it after the run
                 env[node.outputs[0].uid] = convert(True)
                 continue
+            if node.op is REPORT:               # the session makes it after the run
+                if inner:
+                    effects.append(_reported(node, env))
+                env[node.outputs[0].uid] = convert(True)
+                continue
             if node.op is GRADIENTS:
                 _expand(node, env, tape)
                 continue
             inputs = tuple(_here_now(x, env, begun) for x in node.inputs)
             with device_scope(node.device) if node.device is not None else nullcontext():
-                outs = dict(node.attrs)["call"].outputs(env) if node.op is LATER else perform(node, inputs)
+                if node.op is LATER:
+                    outs = dict(node.attrs)["call"].outputs(env)
+                elif isinstance(node.op, Deferred):
+                    outs = node.op.again(inputs, walked)
+                elif node.op in AGAIN:
+                    again: Any = AGAIN[node.op]
+                    outs = (again(*inputs, **dict(node.attrs)),)
+                else:
+                    outs = perform(node, inputs)
             for symbol, value in zip(node.outputs, outs):
                 env[symbol.uid] = value
                 if symbol.uid in customs:
-                    tape.append(customs[symbol.uid])
+                    record = rebound(customs[symbol.uid], env)
+                    for recorder in state.recorders:
+                        recorder.record_custom(record)
     return effects
 
 
-class _Everything:
-    """A recorder that keeps a record of every differentiable op, those of a backward pass included."""
+def _reported(node: Node, env: dict) -> Any:
+    """A report inside a branch or a loop, as a call for the end of the run."""
+    values = [to_array(env.get(x.uid, x)) for x in node.inputs]
+    return lambda: dict(node.attrs)["call"](*values)
 
-    def __init__(self, tape: list):
-        self._tape = tape
 
-    def record(self, op: Any, attrs: tuple, inputs: tuple, out: Any) -> None:
-        """An op ran."""
-        if op.vjps:
-            floating = tuple(isinstance(x, Tensor) and x.dtype.is_floating and (op.variadic or op.vjps[i] is not None)
-                             for i, x in enumerate(inputs))
-            if any(floating):
-                self._tape.append(OpRecord(op, attrs, inputs, out if isinstance(out, tuple) else (out,), floating))
-
-    def record_custom(self, record: Any) -> None:
-        """A custom gradient inside the walk."""
-        self._tape.append(record)
-
-    def read(self, variable: Any, value: Tensor) -> None:
-        """Variables are fed by the walk."""
-
-    def __enter__(self) -> None:
-        state.recorders.append(self)
-
-    def __exit__(self, *exc: Any) -> None:
-        state.recorders.remove(self)
+def _differentiates(nodes: list[Node]) -> bool:
+    return any(n.op is GRADIENTS or isinstance(n.op, Deferred) and any(_differentiates(b.nodes) for b in n.op.bodies)
+               for n in nodes)
 
 
 def _here_now(x: Any, env: dict, begun: dict) -> Any:
@@ -99,18 +117,23 @@ def _expand(node: Node, env: dict, tape: list) -> None:
         value = env.get(y.uid, y)
         seeds.setdefault(value.uid, []).append(ones(value.spec, value.placed_on) if g is None else env.get(g.uid, g))
     values = [env.get(x.uid, x) for x in attrs["xs"]]
-    records = [rebound(r, env) if isinstance(r, CustomRecord) and r.out_uids[0] in env else r for r in tape]
-    found = backprop(records, seeds, {v.uid for v in values}, consume=False)
+    found = backprop(tape, seeds, {v.uid for v in values}, consume=False)
     for symbol, v in zip(node.outputs, values):
         if v.uid in found:
             g = found[v.uid]
             env[symbol.uid] = g if isinstance(g, Tensor) else g.as_tensor()
+        elif v.dtype.is_floating:           # connected by a branch that this run does not take
+            env[symbol.uid] = zeros(v.spec, v.placed_on)
 
 
 def rebound(record: CustomRecord, env: dict) -> CustomRecord:
-    """A custom record whose uids are those of the values now."""
+    """A custom record whose uids are those of the values now, and whose function sees these values."""
+    def grad_fn(*gradients: Any, **variables: Any) -> Any:
+        with _Substitute(env):
+            return record.grad_fn(*gradients, **variables)
+
     out = object.__new__(CustomRecord)
-    out.name, out.grad_fn, out.count, out.variables = record.name, record.grad_fn, record.count, record.variables
+    out.name, out.grad_fn, out.count, out.variables = record.name, grad_fn, record.count, record.variables
     pairs = [(env[u].uid, env[u].spec) if u in env else (u, s) for u, s in zip(record.in_uids, record.in_specs)]
     out.in_uids, out.in_specs = tuple(u for u, _ in pairs), tuple(s for _, s in pairs)
     made = [env[u] for u in record.out_uids]

@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cltensor.base.errors import FailedPreconditionError
+from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.core import dispatch
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT", "NoValue"]
+__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
 
 
 class NoValue(FailedPreconditionError, TypeError):
     """Python asked a symbol for its value."""
+
+
+class OpenShape(NoValue, InvalidArgumentError):
+    """A result has no one shape: such a run is not compiled; a session runs its ops one by one."""
 
 
 find_session: list[Callable[[Any], Any]] = []       # the graph package tells how to find the default session

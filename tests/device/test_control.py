@@ -56,7 +56,7 @@ def test_map_scan_and_folds():
         tf.map_fn(lambda p: p[0], (tf.constant([1]), tf.constant([1, 2])))
 
 
-def test_a_traced_function_says_that_it_cannot_branch():
-    f = tf.contrib.eager.defun(lambda x: tf.cond(x > 0.0, lambda: x, lambda: -x))
+def test_a_traced_function_says_that_python_cannot_branch():
+    f = tf.contrib.eager.defun(lambda x: x if x > 0.0 else -x)
     with pytest.raises(TypeError, match="Python cannot branch on it"):
         f(tf.constant(1.0))

@@ -44,8 +44,9 @@ def test_inputs_repeat() -> None:
         assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again)), row.name
 
 
-# Rows that stand for something else in a graph and compute nothing: tests/device/test_session.py has their tests
-OF_GRAPHS = {"effect", "gradients", "later", "report", "py_func"}
+# Rows that stand for something else in a graph and compute nothing: test_session.py and test_control_graph.py in
+# tests/device have their tests
+OF_GRAPHS = {"effect", "gradients", "later", "report", "py_func", "counter", "one_holds"}
 
 
 def test_every_registered_op_has_a_row() -> None:

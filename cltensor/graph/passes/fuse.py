@@ -48,9 +48,12 @@ def _stages(program: Program) -> dict[int, int]:
     """Stage of each node, by position; feeds and constants are at 0."""
     of_symbol: dict[int, int] = {}
     stages = {}
+    effects = 0             # stage of the last effect: effects keep their order
     for i, node in enumerate(program.nodes):
         stage = max((of_symbol.get(x.uid, 0) for x in node.inputs if isinstance(x, Symbol)), default=0)
         stages[i] = stage if node.op.expr is not None else stage + 1
+        if node.op.run is not None and not node.op.pure:
+            stages[i] = effects = max(stages[i], effects)
         of_symbol.update((o.uid, stages[i]) for o in node.outputs)
     return stages
 
