@@ -18,6 +18,7 @@ from cltensor.base.errors import InternalError
 from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.lists import ListTensor
+from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.graph import Operation
 from cltensor.interpret.eager import copy_to
@@ -28,23 +29,24 @@ from cltensor.ops.variable import Variable
 __all__ = ["Body", "Control", "Leaves", "announce", "free", "settled"]
 
 
+def _refuse(*inputs: Any) -> Any:
+    raise InternalError("a control node runs only as its replay bound it")
+
+
+CONTROL = OpDef("control", ("inputs",), _refuse, run=_refuse, types="*", doc="What nodes with bodies have in common.")
+
+
 class Control:
-    """Stands where other nodes have their op: a node with bodies, which a replay binds by `bind`."""
+    """Stands where other nodes have their op: a node with bodies, which a replay binds by `bind`.
+
+    To whatever does not ask for bodies it looks like the row of a host op.
+    """
 
     name = "control"
-    expr = lower = None
-    view = slots = may_fail = variadic = False
-    pure, types, fails, outputs = True, "", "", 0
-    vjps: tuple = ()
+    pure = True
 
-    @staticmethod
-    def run(*inputs: Tensor) -> Any:
-        """Host rows have it; a control node is run by what `bind` gives."""
-        raise InternalError("a control node was run without its bodies")
-
-    def infer(self, *specs: Any) -> Any:
-        """Control nodes are put together where they are recorded."""
-        raise InternalError("a control node is not inferred")
+    def __getattr__(self, name: str) -> Any:
+        return getattr(CONTROL, name)
 
     def bind(self, device: Any) -> Callable[[tuple], Any]:
         """The compiled bodies as a function of the node's inputs."""
