@@ -60,9 +60,6 @@ def walk(graph: Graph, nodes: list[Node], env: dict[int, Any], tape: list | None
                 env[node.outputs[0].uid] = convert(True)
                 continue
             if node.op is REPORT:               # the session makes it after the run
-                env[node.outputs[0].uid] = convert(True)
-                continue
-            if node.op is REPORT:               # the session makes it after the run
                 if inner:
                     effects.append(_reported(node, env))
                 env[node.outputs[0].uid] = convert(True)
