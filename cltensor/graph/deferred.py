@@ -18,7 +18,9 @@ from cltensor.core.dispatch import state
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
 from cltensor.graph.body import Body, Control, free
-from cltensor.graph.graph import GRADIENTS, Graph
+from cltensor.graph.connected import connected
+from cltensor.graph.graph import Graph
+from cltensor.graph.nodes import GRADIENTS
 from cltensor.interpret.record import Node, Recording, Symbol
 from cltensor.ops.array import identity
 
@@ -112,7 +114,7 @@ class GraphBody(Graph):
 
     def reached(self, sources: set, results: list) -> list[set]:
         """Which of the sources each result depends on through differentiable ops of this body."""
-        return [self.connected(sources, [r], self.nodes, self.records) for r in results]
+        return [connected(sources, [r], self.nodes, self.records) for r in results]
 
 
 class Deferred(Control):

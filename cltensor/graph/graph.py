@@ -19,6 +19,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph import collections, example
+from cltensor.graph.connected import connected
 from cltensor.graph.dot import draw
 from cltensor.graph.names import Names, name_scope
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT
@@ -326,12 +327,12 @@ class Graph(Recording):
     def gradients(self, ys: list, xs: list, grad_ys: list) -> list:
         """Symbols of the gradients of the sum of ys by xs; None where no path of differentiable ops connects them."""
         sources = [x.current() if isinstance(x, Variable) else x for x in xs]
-        connected = self.connected({x.uid for x in sources}, ys, self.all_nodes(), self.all_records())
+        found = connected({x.uid for x in sources}, ys, self.all_nodes(), self.all_records())
         node = Node(GRADIENTS, tuple(ys) + tuple(g for g in grad_ys if g is not None),
                     (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)
         node.outputs = tuple(Symbol(x.spec, node, i) for i, x in enumerate(sources))
         self.append(node)
-        return [o if x.uid in connected else None for o, x in zip(node.outputs, sources)]
+        return [o if x.uid in found else None for o, x in zip(node.outputs, sources)]
 
     def all_nodes(self) -> list[Node]:
         """The nodes recorded so far; in a body those around it, too."""
@@ -340,37 +341,6 @@ class Graph(Recording):
     def all_records(self) -> list:
         """The custom gradients recorded so far."""
         return self.records
-
-    @staticmethod
-    def connected(sources: set, ys: list, nodes: list[Node], records: list) -> set:
-        """Which of the sources the ys depend on through ops with gradients."""
-        from_source = {uid: {uid} for uid in sources}
-        custom = {uid: r for r in records for uid in r.out_uids}
-        for node in nodes:
-            if hasattr(node.op, "connected"):           # control flow knows what its bodies connect
-                for o, some in zip(node.outputs, node.op.connected(node.inputs, from_source)):
-                    if some and o.dtype.is_floating:
-                        from_source[o.uid] = some
-                continue
-            if node.op is GRADIENTS:
-                inputs: Any = node.attrs[0][1] + node.attrs[1][1]
-                rules = [True] * len(inputs)
-            elif node.op is LATER:
-                inputs, rules = node.inputs, [True] * len(node.inputs)
-            else:
-                inputs = node.inputs
-                rules = [node.op.variadic or i < len(node.op.vjps) and node.op.vjps[i] is not None
-                         for i in range(len(inputs))] if node.op.vjps else [False] * len(inputs)
-            found: set = set()
-            for x, rule in zip(inputs, rules):
-                if rule and isinstance(x, Tensor):
-                    found |= from_source.get(x.uid, set())
-            for o in node.outputs:
-                if o.uid in custom:
-                    found = set().union(*(from_source.get(u, set()) for u in custom[o.uid].in_uids))
-                if found and o.dtype.is_floating:
-                    from_source[o.uid] = from_source.get(o.uid, set()) | found
-        return set().union(*(from_source.get(y.uid, set()) for y in ys)) if ys else set()
 
 
 # -- what users call inside a graph
