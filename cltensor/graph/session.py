@@ -221,11 +221,12 @@ class Session:
         return [s for s in self.graph.variables.values() if s.start.uid in read or id(s.variable) in assigned]
 
     def _assigned(self, nodes: list, wanted: list) -> dict[int, Symbol]:
-        """The last assignment to each variable that the run reaches; a call kept for later may make more."""
+        """The last assignment to each variable that the run reaches; a call kept for later may make more. What branches
+        and loops assign is reached with them."""
         graph = self.graph
         reached = self._read(nodes, wanted) | {s.uid for n in nodes for s in graph.controls.get(id(n), ())}
         return {id(graph.assignments[o.uid]): o for n in nodes for o in n.outputs
-                if o.uid in graph.assignments and o.uid in reached}
+                if o.uid in graph.assignments and (o.uid in reached or isinstance(n.op, Deferred))}
 
     # -- the two ways
     def _interpret(self, nodes: list, wanted: list, feeds: dict, states: list) -> dict[int, Tensor]:
