@@ -138,9 +138,9 @@ class Layout:
                     uses[self._root(x)] = index
         lives: dict[int, Life] = {}
         for index, (node, _, workspace) in enumerate(steps):
-            for o in node.outputs:
+            for k, o in enumerate(node.outputs):
                 if o.spec.size:
-                    lives[o.uid] = Life(o.spec.nbytes, index, uses.get(o.uid, index), self._aligned(node, o),
+                    lives[o.uid] = Life(o.spec.nbytes, index, uses.get(o.uid, index), self._aligned(node, k),
                                         o.uid in leaving)
                 else:
                     self.constants[o.uid] = from_numpy(np.empty(o.spec.shape, o.spec.dtype.np), self.device)
@@ -150,13 +150,15 @@ class Layout:
         self.donated = self._donations(program.states, writes, uses, lives, leaving)
         self._share(lives)
 
-    def _aligned(self, node: Node, out: Symbol) -> tuple:
-        """Inputs a result may be written over: an elementwise kernel has read an element before it writes it."""
-        if node.op.expr is None and not (isinstance(node, Composed) and node.elementwise):
+    def _aligned(self, node: Node, k: int) -> tuple:
+        """Values that result k may be written over: an elementwise kernel has read an element before it writes it."""
+        if node.op.expr is None and not isinstance(node, Composed):
             return ()
-        tensors = [x for x in node.inputs if isinstance(x, Tensor)]
-        unlike = {self._root(x) for x in tensors if x.spec.shape != out.spec.shape}
-        return tuple(r for x in tensors if (r := self._root(x)) not in unlike)
+        shape = node.outputs[k].spec.shape
+        own = node.over(k) if isinstance(node, Composed) else range(len(node.inputs))
+        unlike = {self._root(x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor)
+                  and (i not in own or x.spec.shape != shape)}
+        return tuple(r for i in own if isinstance(x := node.inputs[i], Tensor) and (r := self._root(x)) not in unlike)
 
     def _donations(self, states: tuple, writes: list, uses: dict, lives: dict, leaving: set) -> list:
         """New values of variables that may take the place of the old ones; they are placed here."""

@@ -67,7 +67,10 @@ class Composed(Node):
 
     __slots__ = ("parts",)
     parts: tuple[Node, ...]
-    elementwise = False         # whether each result element depends on input elements of its own place only
+
+    def over(self, output: int) -> tuple:
+        """Inputs, by position, that a result of their shape may be written over: read element by element before."""
+        return ()
 
     def specs(self) -> tuple:
         """Specs of the inputs, a late number's with the dtype it enters in."""

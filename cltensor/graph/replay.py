@@ -19,6 +19,7 @@ from cltensor.graph.passes.fuse import fuse_elementwise
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.passes.sums import fuse_sums
+from cltensor.graph.passes.updates import merge_updates
 from cltensor.graph.planned import Planned, fits
 from cltensor.graph.program import Program
 from cltensor.graph.stepwise import Stepwise
@@ -29,7 +30,7 @@ __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
 PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, fuse_sums,
-                                                      fuse_elementwise, prune)
+                                                      fuse_elementwise, prune, merge_updates)
 Replay = Planned | Stepwise
 
 

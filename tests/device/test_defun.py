@@ -260,7 +260,7 @@ def test_constants_fold_and_repeats_run_once():
     assert names.count("exp") == 1
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "fuse_sums",
-                                            "fuse_elementwise", "prune"]
+                                            "fuse_elementwise", "prune", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()

@@ -264,3 +264,30 @@ def test_nothing_is_held_after_the_call(device):
     assert tf.memory_stats(device)["bytes_in_use"] == before["bytes_in_use"]
     device.memory.trim()                    # buffers the replay remembers go too
     np.testing.assert_allclose(f(x).numpy(), np.tanh(x.numpy() @ x.numpy()).sum(0), rtol=1e-4, atol=1e-4)
+
+
+# --- many small variables
+
+@pytest.mark.parametrize("make", [lambda: tf.train.GradientDescentOptimizer(0.1), lambda: tf.train.AdamOptimizer(0.01),
+                                  lambda: tf.train.MomentumOptimizer(0.01, 0.9, use_nesterov=True)])
+def test_an_optimizer_updates_small_variables_together(make, device):
+    shapes = [(), (1,), (5,), (16,), (17,), (3, 7), (3, 7), (300,), (70, 60), (4096,), (10007,)]
+    starts, wanted = [array(*s) for s in shapes], [array(*s) for s in shapes]
+    found = []
+    for compiler in (lambda f: f, tfe.defun):
+        variables = [tf.Variable(a) for a in starts]
+        targets, optimizer = [tf.constant(a) for a in wanted], make()
+
+        def step(variables=variables, targets=targets, optimizer=optimizer):
+            optimizer.apply_gradients([(v.read_value() - t, v) for v, t in zip(variables, targets)])
+        run = compiler(step)
+        for _ in range(4):
+            run()
+        found.append([v.numpy().tobytes() for v in variables])
+        held = variables[8].read_value()
+        before = held.numpy()
+        run()
+        assert np.array_equal(held.numpy(), before)
+        found[-1].append(b"".join(v.numpy().tobytes() for v in variables))
+    assert found[0] == found[1]
+    assert run.get_concrete_function().launches <= 3

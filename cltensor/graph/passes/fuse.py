@@ -29,7 +29,6 @@ class FusedNode(Composed):
     """A group as one node; `expression` is what its kernel computes from its inputs."""
 
     __slots__ = ("expression", "size")
-    elementwise = True
 
     def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any):
         op = ComposedOp("fused(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
@@ -39,6 +38,9 @@ class FusedNode(Composed):
     def specs(self) -> tuple:
         return tuple(x.spec if isinstance(x, Tensor) else Spec((), dtype)
                      for x, (dtype, _) in zip(self.inputs, self.expression.inputs))
+
+    def over(self, output: int) -> tuple:
+        return tuple(range(len(self.inputs)))
 
     def plan(self, target: Any) -> Plan:
         return lower_expression(self.expression, self.specs(), tuple(o.spec for o in self.outputs), target)
@@ -116,7 +118,9 @@ def _cut(group: list[Node]) -> list[list[Node]]:
 
 
 def _fused(part: list[Node], readers: dict[int, list[Node]], fetched: set[int]) -> list[Node]:
-    if len(part) == 1 or not part[0].outputs[0].spec.size:      # empty results take no kernel at all
+    if not part[0].outputs[0].spec.size:        # empty results take no kernel at all
+        return part
+    if len(part) == 1 and all(o.uid in fetched or o.uid in readers for o in part[0].outputs):
         return part
     inside = {id(n) for n in part}
     made = {o.uid for n in part for o in n.outputs}
