@@ -73,5 +73,10 @@ def _trace(name: str, vjp: Vjp, values: list) -> tuple[Any, bool]:
     ins, outs = tuple(v.spec for v in values), (result.spec,)
     if broadcast_many(name, [s.shape for s in ins]) != result.spec.shape:
         return None, False
-    run = bind_expression(_Fused(f"gradient of {name}"), expression, ins, outs, device)
+
+    def run(inputs: tuple) -> Any:          # bound when it is first wanted: not at all where ops wait
+        if not bound:
+            bound.append(bind_expression(_Fused(f"gradient of {name}"), expression, ins, outs, device))
+        return bound[0](inputs)
+    bound: list = []
     return run, all(known(n.op, input_specs(n.op, n.inputs), n.outputs[0].spec, n.attrs) for n in recording.nodes)

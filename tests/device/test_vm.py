@@ -261,8 +261,8 @@ def test_what_the_interpreter_cannot(device):
     assert lowered([Leaf((3,), "float16")], ("", "sum", (0,), (), "float16")) is None
     two_runs = [Leaf((2, 3, 4, 5), F), Leaf((2, 1, 4, 1), F)]
     assert lowered(two_runs, ("x0 * x1", "", (0, 1), (2, 3, 4, 5), F)) is None                      # no such walk
-    many = [x] * 17
-    ops = [("x0 + x1", "", (i + 1, 17 + i - 1 if i else 0), (6, 7), F) for i in range(16)]
+    many = [x] * 20
+    ops = [("x0 + x1", "", (i + 1, 20 + i - 1 if i else 0), (6, 7), F) for i in range(19)]
     assert lowered(many, *ops) is None                                                              # arguments
 
 
