@@ -26,7 +26,8 @@ from cltensor.interpret.record import Node, Recording, State, Symbol
 from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable
 
-__all__ = ["Body", "Control", "Leaves", "announce", "free", "settled"]
+__all__ = ["Body", "Control", "Leaves", "announce", "free", "settled",
+           "without_effects"]
 
 
 def _refuse(*inputs: Any) -> Any:

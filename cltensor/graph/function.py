@@ -31,6 +31,7 @@ from cltensor.base.errors import InvalidArgumentError, PerformanceWarning
 from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.tensor import Tensor, convert
+from cltensor.graph.body import without_effects
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
 from cltensor.graph.tensor_spec import as_tensor_spec
@@ -183,7 +184,7 @@ class Function:
                 result = self.python_function(*new_args, **new_kwargs)
             for v in traced.variables:      # the gradient must not assign what the call has assigned
                 interpreter.variables[id(v)].written = False
-            interpreter.nodes[:] = [n for n in interpreter.nodes if n.op is not EFFECT]
+            interpreter.nodes[:] = without_effects(interpreter.nodes)
             results = [r for r in nest.flatten(result) if isinstance(r, Tensor)]
             pairs = [(r, g) for r, g in zip(results, upstream) if r.dtype.is_floating]
             return tape.gradient([r for r, _ in pairs], list(inputs) + floating,

@@ -20,7 +20,7 @@ from cltensor.core.tensor import Tensor, convert, host_value, static_value
 from cltensor.ops.array import broadcast_to, reshape, transpose
 from cltensor.ops.gather import gather, gather_nd
 from cltensor.ops.join import stack
-from cltensor.ops.math import add, cast, less, where
+from cltensor.ops.math import add, cast, less, multiply, where
 from cltensor.ops.slicing import take_element, take_region
 
 __all__ = ["getitem", "newaxis"]
@@ -48,10 +48,33 @@ def getitem(tensor: Any, key: Any) -> Tensor:
     x = convert(tensor)
     if type(key) is int:
         return take_element(x, key)
+    if any(_is_open(k) for k in (key if type(key) is tuple else (key,))):
+        return _at_runtime(x, list(key) if type(key) is tuple else [key])
     items = [_item(k) for k in (key if type(key) is tuple else (key,))]
     if all(type(i) is tuple for i in items):
         return take_region(x, tuple(items))
     return _advanced(x, items)
+
+
+def _is_open(k: Any) -> bool:
+    """Whether a key item is a number that only a run of what is recorded will know: a loop's counter."""
+    return isinstance(k, Tensor) and k.sig.device is None and k.spec.shape == () and k.dtype.is_integer
+
+
+def _at_runtime(x: Tensor, key: list) -> Tensor:
+    """All of the dimensions that such numbers pick from, then one gather each, the last dimension first."""
+    out = getitem(x, tuple(slice(None) if _is_open(k) else k for k in key))
+    leaves = [0 if type(k) is int or isinstance(k, np.integer) else 1 for k in key]     # dimensions an item leaves
+    rest = next((i for i, k in enumerate(key) if k is Ellipsis), len(key))
+    for i in reversed(range(len(key))):
+        if _is_open(key[i]):
+            axis = sum(leaves[:i]) if i < rest else -sum(leaves[i:])
+            n = out.spec.shape and out.spec.shape[axis]
+            if n is None:           # a graph then keeps the call for a run
+                raise InvalidArgumentError("index: the size of the dimension that a tensor picks from is unknown")
+            out = gather(out, add(key[i], multiply(cast(less(key[i], 0), key[i].dtype), n)), axis=axis)
+            leaves[i] = 0
+    return out
 
 
 def _item(k: Any) -> Any:

@@ -160,6 +160,50 @@ def test_a_tensor_array_that_grows():
         tfe.defun(f)(tf.constant(DATA[0]), tf.constant(3))
 
 
+def test_indexing_by_a_counter():
+    def f(x):
+        def turn(i, total):
+            return i + 1, total + x[i] * x[3 - i, 1] + x[..., i - 2][1] + x[-1 - i, None, :2][0, 0]
+        return tf.while_loop(lambda i, _: i < 3, turn, [0, tf.zeros([3])])[1]
+    x = DATA.astype(np.float64)
+    want = sum(x[i] * x[3 - i, 1] + x[..., i - 2][1] + x[-1 - i, 0] for i in range(3))
+    np.testing.assert_allclose(both(f, DATA)[0], want, rtol=1e-5)
+
+
+def test_an_effect_is_not_repeated_by_a_gradient():
+    step, x = tf.train.get_or_create_global_step(), tf.constant(2.0)
+    before = int(step)
+
+    @tfe.defun
+    def f(x):
+        return tf.while_loop(lambda i, y: i < 3, lambda i, y: (step.assign_add(1), (i + 1, y * x))[1], [0, x])[1]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    assert tape.gradient(y, x).numpy() == 32.0 and int(step) == before + 3
+
+
+def test_a_recurrent_net_as_a_loop_learns():
+    with tf.Session(graph=tf.Graph()) as sess:
+        x, y = tf.placeholder(tf.float32, [None, 6, 2]), tf.placeholder(tf.float32, [None, 1])
+        w = tf.Variable(np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32) * 0.3)
+        out = tf.Variable(np.full((4, 1), 0.5, np.float32))
+        rows = tf.TensorArray(tf.float32, size=6).unstack(tf.transpose(x, [1, 0, 2]))
+        state0 = tf.matmul(x[:, 0], tf.zeros([2, 4]))
+        last = tf.while_loop(lambda t, _: t < 6, lambda t, h: (t + 1, tf.tanh(tf.matmul(
+            tf.concat([rows.read(t), h], 1), w))), [0, state0], maximum_iterations=10)[1]
+        loss = tf.reduce_mean(tf.square(tf.matmul(last, out) - y))
+        train = tf.train.AdamOptimizer(0.03).minimize(loss)
+        sess.run(tf.global_variables_initializer())
+        data = np.random.default_rng(0).standard_normal((32, 6, 2)).astype(np.float32) * 0.5
+        feeds = {x: data, y: data.sum((1, 2))[:, None] * 0.3}
+        first = sess.run(loss, feeds)
+        for _ in range(60):
+            sess.run(train, feeds)
+        plans = len(sess.graph.plans)
+        assert sess.run(loss, feeds) < 0.3 * first and len(sess.graph.plans) == plans
+
+
 def test_a_counted_loop_never_waits():
     @tfe.defun
     def f(x):

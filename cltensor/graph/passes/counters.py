@@ -14,8 +14,8 @@ import numpy as np
 
 from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
-from cltensor.core.spec import Spec
-from cltensor.core.tensor import Tensor, from_numpy
+from cltensor.core.spec import Spec, sig_of
+from cltensor.core.tensor import Tensor
 from cltensor.graph.program import Program
 from cltensor.interpret.record import Node, Symbol
 
@@ -42,7 +42,7 @@ def _count(*inputs: Any, op: OpDef, attrs: tuple, out: Spec) -> Any:
     number = first.spec.dtype.np.type
     with np.errstate(all="ignore"):
         value = _ON_HOST[op.name](*[x.host if isinstance(x, Tensor) else number(x) for x in inputs])
-    return from_numpy(np.asarray(value).astype(out.dtype.np), first.placed_on)
+    return Tensor(sig_of(out, first.sig.device), None, np.asarray(value, out.dtype.np))
 
 
 COUNTER = OpDef("counter", ("values",), lambda *specs, op, attrs, out: out, run=_count, types="*",
