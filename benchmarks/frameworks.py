@@ -1,4 +1,4 @@
-"""The contenders: cltensor, and what a user would take instead, behind five small functions each.
+"""The contenders: cltensor, and what a user would take instead, behind a few small functions each.
 
 `open_framework("torch")` imports the package and answers how a NumPy array gets in and out, and how to wait until
 what was called is done. A package that is not installed is a `LookupError` with one sentence.
@@ -23,20 +23,29 @@ PEERS = ("numpy", "torch", "tensorflow", "jax", "tinygrad")
 
 @dataclass(frozen=True)
 class Framework:
-    """One package: `put` makes its tensor of an array, `get` the way back, `sync(last)` waits for the results."""
+    """One package: `put` makes its tensor of an array, `get` the way back, `sync(last)` waits for the results.
+
+    `settle`, where a package may put work off: makes sure that a result will be computed though nobody looks at it.
+    """
 
     name: str
     module: Any
     put: Callable[[np.ndarray], Any]
     get: Callable[[Any], np.ndarray]
     sync: Callable[[Any], Any]
+    settle: Callable[[Any], Any] | None = None
 
 
 def _cltensor() -> Framework:
     import cltensor
     from cltensor.runtime import device
     queue = device.default().queue
-    return Framework("cltensor", cltensor, cltensor.constant, lambda t: t.numpy(), lambda last: queue.finish())
+
+    def settle(value: Any) -> None:
+        for tensor in value if isinstance(value, (tuple, list)) else (value,):
+            getattr(tensor, "buffer", None)
+
+    return Framework("cltensor", cltensor, cltensor.constant, lambda t: t.numpy(), lambda last: queue.finish(), settle)
 
 
 def _numpy() -> Framework:
