@@ -30,6 +30,7 @@ from cltensor.kernels.text import literal, vec
 __all__ = ["Statement", "Expression", "single", "compose", "lower_expression", "statement_lines", "WIDTH"]
 
 LONGEST_PERIOD = 48     # longer rows are walked as rows
+PAST = 2 ** 25          # bytes of a result from which it is written past the caches
 WIDTH = {"cpu": 16, "gpu": 4}      # elements per vector; tails are padded to it, never done one by one
 
 
@@ -156,11 +157,21 @@ def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: An
     args += [SCALAR("ulong", inner), SCALAR("ulong", rows), SCALAR("ulong", blocks), SCALAR("ulong", block),
              SCALAR("ulong", per)]
     args += [SCALAR("uint", s[-1]) for s in strides]
+    if target.schedule == "cpu":
+        args.append(SCALAR("uint", int(_passes_caches(n, inner, outs))))
     args += [SCALAR("uint", len(outer)), TABLE(_table(outer, strides)) if outer else ("null",)]
     args += [SCALAR("uint", period)] if period else []
     return Plan((launch("elementwise", "elementwise", args, work, local, schedule=target.schedule,
                         inputs=expression.inputs, lines=statement_lines(expression, v), periodic=periodic,
                         outputs=tuple((o, s.dtype.name) for o, s in zip(expression.outputs, outs))),))
+
+
+def _passes_caches(n: int, inner: int, outs: tuple) -> bool:
+    """Whether results are so large that their beginning has left the caches before their end is written.
+
+    Vectors must then begin at multiples of their size.
+    """
+    return n * max(s.dtype.size for s in outs) >= PAST and (inner == n or inner % WIDTH["cpu"] == 0)
 
 
 def _period(dims: tuple, strides: tuple) -> int:
