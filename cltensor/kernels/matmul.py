@@ -2,9 +2,12 @@
 
 Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako says what each computes):
 
-    M < 4 (or N < 4, the product swapped)                                vector   memory-bound: B is read once
-    M, N >= 512, rows of B along N that do not compete in the cache      direct
-    else                                                                 tiles
+    M < 4 (or N < 4, the product swapped)                    vector   memory-bound: B is read once
+    B transposed, M or N below one register tile, float16,
+    rows of B that compete in the cache, a large A times
+    few columns (which "direct" would read once for each
+    tile of columns)                                         tiles
+    else                                                     direct
 
 Sizes and strides are arguments of the kernels, so there is one program per form and dtype; "tiles" has one more for
 products no wider than a vector. Every form takes an epilogue (kernels/epilogue.py): bias, activation and what else is
@@ -26,9 +29,10 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
-_LARGE = 512               # matrices of so many rows and columns are quick without panels
-_MUCH = 2 ** 24            # multiply-adds from which on a wider register tile is worth a program of its own
-_WORTH = 2 ** 17           # multiply-adds that make a group worth starting
+_LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
+_MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program also for fewer rows or columns
+_STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
+_WORTH = 2 ** 16           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
 
@@ -91,10 +95,18 @@ def plan(p: Product, target: Any, epilogue: Epilogue | None = None) -> Plan:
     vector = _vector(p, tune, epilogue)
     if vector is not None:
         return vector
-    collide = p.n * p.dtype.size % _PAGE == 0 and p.k > 512
-    if min(p.m, p.n) >= _LARGE and not p.transpose_b and p.dtype.name != "float16" and not collide:
+    if _goes_direct(p, tune):
         return _direct(p, tune, epilogue)
     return _tiles(p, tune, target, epilogue)
+
+
+def _goes_direct(p: Product, tune: dict) -> bool:
+    few = min(p.m, p.n) < _LARGE
+    collide = p.n * p.dtype.size % _PAGE == 0 and p.k > 512
+    streamed = few and p.m * p.k * p.dtype.size > _STREAMED
+    fits = p.m >= tune["mr"] and p.n >= tune["nv"] * _lanes(p.dtype)
+    return (fits and not p.transpose_b and p.dtype.name != "float16" and not collide and not streamed
+            and p.m * p.n * p.k > _TINY)
 
 
 def plain(p: Product, target: Any) -> Plan:
@@ -123,7 +135,8 @@ def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tup
 
 
 def _direct(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
-    tune = _large(tune)
+    if min(p.m, p.n) >= _LARGE:
+        tune = _large(tune)
     args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k, *p.a_strides))
     groups = (_up(p.m, tune["mr"]), _up(p.n, tune["nv"] * _lanes(p.dtype)), p.groups)
     return Plan((_form("direct", "direct", p, tune, args, groups, epilogue),))
@@ -138,7 +151,7 @@ def _register_tile(p: Product, tune: dict) -> dict:
     and no more columns are padded."""
     v = _lanes(p.dtype)
     if p.n <= v:
-        return {**tune, "nv": 1}
+        return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"]}
     few, many = tune["nv"] * v, tune["large_nv"] * v
     if p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
         return _large(tune)
