@@ -30,7 +30,7 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
-_MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program also for fewer rows or columns
+_MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
 _STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
 _WORTH = 2 ** 16           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
