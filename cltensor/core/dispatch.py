@@ -224,6 +224,8 @@ def ran_eagerly() -> bool:
 
 def letters(op: OpDef, n: int) -> str:
     """One letter per input; equal letters must have equal dtypes."""
+    if op.types == "any":
+        return "".join(map(chr, range(n)))
     return "T" * n if op.types in ("", "*") else op.types
 
 

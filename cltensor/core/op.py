@@ -65,7 +65,7 @@ class OpDef:
         expr, lower, view, run: exactly one; see the module text.
         types: one letter per input; inputs with equal letters must have one dtype, and a Python value
             takes the dtype of a tensor of its letter. "" means all inputs share one dtype.
-            "*" in place of letters: variadic, all one dtype.
+            "*" in place of letters: variadic, all one dtype; "any": each its own.
         vjps: one rule or None per input; for a variadic op a single rule that returns a list.
         slots: True when Python scalars may stay late-bound scalar arguments (expression rows); a tuple of
             ctypes per input position (None for tensors) for kernel rows whose inputs are scalars.

@@ -332,7 +332,7 @@ class Graph(Recording):
                     (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)
         node.outputs = tuple(Symbol(x.spec, node, i) for i, x in enumerate(sources))
         self.append(node)
-        return [o if x.uid in found else None for o, x in zip(node.outputs, sources)]
+        return [o if x.uid in found and x.dtype.is_floating else None for o, x in zip(node.outputs, sources)]
 
     def all_nodes(self) -> list[Node]:
         """The nodes recorded so far; in a body those around it, too."""

@@ -264,3 +264,43 @@ except tf.errors.FailedPreconditionError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "cannot be turned off" in done.stdout
+
+
+def test_gradients_pass_through_an_eager_island(sess):
+    calls = []
+
+    def body(x, n):
+        calls.append(1)
+        while tf.reduce_sum(x) < 90.0:         # Python control flow on values
+            x = x * x
+        return x * tf.cast(n, tf.float32)
+    x, n = tf.placeholder(tf.float32, [None]), tf.placeholder(tf.int32, [])
+    y = tf.reduce_sum(tfe.py_func(body, [x, n], tf.float32) * 2.0)
+    first = tf.gradients(y, [x, n])
+    assert first[1] is None
+    second = tf.gradients(first[0], x)[0]
+    third = tf.gradients(second, x)[0]
+    feed = {x: [2.0, 3.0], n: 5}                # x ** 4 * 5 * 2
+    value, slope = sess.run([y, first[0]], feed)
+    assert (value, slope.tolist(), len(calls)) == (970.0, [320.0, 1080.0], 1)
+    assert sess.run(second, feed).tolist() == [480.0, 1080.0]
+    assert sess.run(third, feed).tolist() == [480.0, 720.0]
+    assert sess.run(slope_of_two_results(x), {x: [2.0, 3.0]}).tolist() == [5.0, 7.0]
+    assert tf.gradients(tf.py_func(lambda a: a * 2.0, [x], tf.float32), x) == [None]
+
+
+def slope_of_two_results(x):
+    square, fixed, same = tfe.py_func(lambda v: [v * v, tf.constant(1), v], [x], [tf.float32, tf.int32, tf.float32])
+    return tf.gradients([square, same], x)[0]
+
+
+def test_an_island_that_fails_leaves_nothing_behind(sess):
+    def body(x):
+        raise KeyError("inside")
+    x, v = tf.placeholder(tf.float32, [1]), tf.Variable([1.0])
+    y = tfe.py_func(body, [x], tf.float32)
+    both = [tf.gradients(y, x)[0], v.assign(x)]
+    sess.run(tf.global_variables_initializer())
+    with pytest.raises(KeyError, match="inside"):
+        sess.run(both, {x: [2.0]})
+    assert state.interpreter is sess.graph and not state.recorders and sess.run(v).tolist() == [1.0]
