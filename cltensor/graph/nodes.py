@@ -39,9 +39,13 @@ def needed(graph: Graph, wanted: list, fed: Any) -> list[Node]:
     """Nodes to run for these symbols when those in `fed` (uids) are given, in the order they were recorded."""
     need: set[int] = set()
     todo = [s for s in wanted if isinstance(s, Symbol)]
+    together = {u: r.out_uids for r in graph.all_records() if len(r.out_uids) > 1 for u in r.out_uids}
+    made = {o.uid: o for n in graph.all_nodes() for o in n.outputs if o.uid in together} if together else {}
     while todo:
         s = todo.pop()
         node = s.node
+        # a function with its own gradient gives all its results, or the gradient of one would lack the others
+        todo += [made[u] for u in together.get(s.uid, ()) if u in made and id(made[u].node) not in need]
         if s.uid in fed or node is None or id(node) in need:
             continue
         need.add(id(node))
