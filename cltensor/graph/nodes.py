@@ -146,7 +146,7 @@ class Island:
         """All values are there: call."""
         return function(*args, **kwargs)
 
-    def effect(self, call: Callable) -> Any:
+    def effect(self, call: Callable, writes: tuple = ()) -> Any:
         """Do it now."""
         with eagerly():
             return call()

@@ -124,6 +124,7 @@ class Recording:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.variables: dict[int, State] = {}
+        self.changes: list[tuple] = []          # effects on host variables, in the order of the function
         self._before: list = []
 
     def __enter__(self) -> Recording:
@@ -162,8 +163,13 @@ class Recording:
                           "ops are recorded; compute it outside, or in a tf.contrib.eager.py_func of a graph"
                           ) from error
 
-    def effect(self, call: Callable[[], Any]) -> Tensor:
-        """Something to do at the end of each replay, when all has worked; the result can be fetched or depended on."""
+    def effect(self, call: Callable[[], Any], writes: tuple = ()) -> Tensor:
+        """Something to do at the end of each replay, when all has worked; the result can be fetched or depended on.
+
+        `writes` are the host variables it changes: numbers a replay looks up later in the function see them changed.
+        """
+        if writes:
+            self.changes.append((call, writes))
         return self.execute(EFFECT, (), (("call", call),))
 
     def made(self, variable: Any) -> None:

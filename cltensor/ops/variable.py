@@ -24,7 +24,7 @@ from cltensor.interpret.eager import copy_to
 from cltensor.ops import math
 from cltensor.ops.array import stop_gradient
 
-__all__ = ["Variable", "assign", "assign_add", "assign_sub"]
+__all__ = ["Variable", "as_if", "assign", "assign_add", "assign_sub"]
 
 _order = itertools.count().__next__
 
@@ -134,6 +134,11 @@ class Variable(Leaf):
         return self._value.placed_on
 
     @property
+    def on_host(self) -> bool:
+        """Whether the value is kept in host memory."""
+        return self._host
+
+    @property
     def trainable(self) -> bool:
         return self._trainable
 
@@ -232,7 +237,7 @@ class Variable(Leaf):
         recorders, state.recorders = state.recorders, []       # assigning has no gradient
         try:
             if state.interpreter is not None and self._host:
-                done = state.interpreter.effect(lambda: self._update(op, on_host, delta, what))
+                done = state.interpreter.effect(lambda: self._update(op, on_host, delta, what), (self,))
                 return done if state.interpreter.symbolic else self
             if self._host:
                 array = static_value(convert(delta, self.dtype, op=what) if not isinstance(delta, Tensor) else delta)
@@ -330,6 +335,30 @@ class Variable(Leaf):
 
     __str__ = __repr__
     __hash__ = object.__hash__
+
+
+class as_if:
+    """Context manager: inside, host variables are as these changes would make them, pairs of a call and what it writes.
+
+    A replay makes its changes when all has worked; a learning rate looked up for the third of three steps in one
+    call must see the global step of the third.
+    """
+
+    def __init__(self, changes: Any):
+        self._changes = tuple(changes)
+
+    def __enter__(self) -> None:
+        self._held = [(v, v.held) for _, written in self._changes for v in written]
+        try:
+            for call, _ in self._changes:
+                call()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exc: Any) -> None:
+        for variable, value in reversed(self._held):
+            variable._value = value
 
 
 dispatch.install_reader(Variable)

@@ -102,6 +102,10 @@ class Optimizer(Trackable):
     def _finish(self) -> None:
         """After the updates of a step."""
 
+    def _finish_late(self) -> Callable[[], Any]:
+        """`_finish` for a step that was recorded."""
+        return self._finish
+
     def _value(self, name: str) -> Any:
         return number(f"{self._name}: {name}", self._hyper[name])
 
@@ -206,7 +210,7 @@ class Optimizer(Trackable):
             if state.interpreter is None:
                 self._finish()
             else:
-                state.interpreter.effect(self._finish)
+                state.interpreter.effect(self._finish_late(), tuple(v for v in self.variables() if v.on_host))
             if global_step is not None:
                 global_step.assign_add(1)
         defer.flush()

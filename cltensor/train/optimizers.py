@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from cltensor.base.errors import InvalidArgumentError, UnimplementedError
-from cltensor.core.dispatch import eagerly
+from cltensor.core.dispatch import eagerly, state
 from cltensor.core.late import Late, Source
 from cltensor.core.op import OpDef
 from cltensor.ops import update
 from cltensor.ops.math import cast
-from cltensor.ops.variable import Variable
+from cltensor.ops.variable import Variable, as_if
 from cltensor.train.optimizer import Optimizer
 
 __all__ = ["GradientDescentOptimizer", "MomentumOptimizer", "AdamOptimizer", "RMSPropOptimizer", "AdagradOptimizer",
@@ -28,7 +29,7 @@ class _Numbers(Optimizer):
         self._hyper.update(hyper)
         self._now: dict[str, Any] = {}
 
-    _untracked = ("_now",)
+    _untracked: tuple = ("_now", "_step")
 
     def _prepare(self) -> None:
         self._now = {name: self._value(name) for name in self._hyper}
@@ -40,8 +41,24 @@ class _Numbers(Optimizer):
             if not isinstance(value, float):
                 raise UnimplementedError(f"{self._name}.apply_gradients: {name} is a tensor, which a recorded step "
                                          "would keep as it is now; give a number, or a function that returns one")
-        source = Source(self._prepare)
-        self._now = {name: Late(lambda name=name: self._now[name], (source,)) for name in self._now}
+        before = () if state.interpreter.symbolic else tuple(state.interpreter.changes)
+        step: dict[str, Any] = {}           # the numbers of this step: one call may take several
+
+        def look_up() -> None:
+            with as_if(before):
+                self._prepare()
+                step.update(self._now)
+        source = Source(look_up)
+        self._now = {name: Late(lambda name=name: step[name], (source,)) for name in self._now}
+        self._step = step
+
+    def _finish_late(self) -> Callable[[], Any]:
+        step = self._step
+
+        def finish() -> None:
+            self._now = dict(step)
+            self._finish()
+        return finish
 
     def _at(self, name: str, variable: Variable) -> Any:
         """The number in the variable's dtype where a device holds it."""

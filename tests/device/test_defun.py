@@ -327,3 +327,48 @@ def test_one_late_number_in_two_dtypes():
     step()
     np.testing.assert_allclose(a.numpy(), [0.9, 1.9], rtol=1e-7)
     np.testing.assert_allclose(b.numpy(), [0.9, 1.9], rtol=1e-15)
+
+
+@pytest.mark.parametrize("optimizer", [tf.train.AdamOptimizer, tf.train.MomentumOptimizer, tf.train.RMSPropOptimizer])
+def test_several_steps_in_one_call_are_the_eager_ones(optimizer):
+    data = np.random.default_rng(0).standard_normal((4, 6, 3)).astype(np.float32)
+
+    def train(traced):
+        w, step = tf.Variable(tf.ones([3])), tf.Variable(0, dtype=tf.int64, host=True, trainable=False)
+        rate = tf.train.exponential_decay(0.1, step, 2, 0.5)
+        extra = {"momentum": 0.9} if optimizer is tf.train.MomentumOptimizer else {}
+        method, other = optimizer(rate, **extra), tf.train.AdamOptimizer(0.01)
+
+        def three(x):
+            for i in range(3):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_sum(tf.square(tf.linalg.matvec(x, w) - float(i)))
+                method.apply_gradients([(tape.gradient(loss, w), w)], global_step=step)
+                other.apply_gradients([(w * 0.1, w)])
+            return loss
+        run = tfe.defun(three) if traced else three
+        losses = [run(tf.constant(x)).numpy() for x in data]
+        three(tf.constant(data[0]))             # eagerly, from where the trace left off
+        return w.numpy(), losses, int(step), [v.numpy() for v in (*method.variables(), *other.variables())]
+    eager, traced = train(False), train(True)
+    np.testing.assert_array_equal(eager[0], traced[0])
+    assert eager[1] == traced[1] and eager[2] == traced[2] == 15
+    for a, b in zip(eager[3], traced[3], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_failed_call_of_several_steps_changes_no_counter(monkeypatch):
+    w, step, adam = tf.Variable(1.0), tf.Variable(0, dtype=tf.int64, host=True), tf.train.AdamOptimizer(0.1)
+
+    @tfe.defun
+    def two(x):
+        for _ in range(2):
+            adam.apply_gradients([(x * w, w)], global_step=step)
+        return w
+    two(tf.constant(1.0))
+    before = [float(adam.beta1_power), int(step), float(w)]
+    rates = iter([0.1])
+    adam._hyper["learning_rate"] = lambda: next(rates)          # fails when the second step looks it up
+    with pytest.raises(Exception):      # noqa: B017
+        two(tf.constant(1.0))
+    assert [float(adam.beta1_power), int(step), float(w)] == before
