@@ -134,11 +134,6 @@ class Variable(Leaf):
         return self._value.placed_on
 
     @property
-    def on_host(self) -> bool:
-        """Whether the value is kept in host memory."""
-        return self._host
-
-    @property
     def trainable(self) -> bool:
         return self._trainable
 
