@@ -21,6 +21,10 @@ lists are tuples. What JSON has no word for is an object with one key:
     {"size": [[2, "batch"], [1]]}                   2 * batch + 1; also "float_size", and "inverse_size", one over it
     {"dtype": "float32"} {"float": "nan"}           {"draw": seed}, {"sized": [elements, shape, dtype]}
     {"list": [...]} {"tuple": [...]} {"dict": {}}   structures of arguments and results
+    {"spec": {"dtype", "shape"}}                    as an attribute; {"empty_list": {"dtype", "shape"}} as an input
+    {"block": {"feeds", "nodes", "results"}}        a branch, or a test or body of a loop: it reads its own feeds
+
+A dtype that is a list [dtype, length] is that of a list of tensors; its shape, that of the elements, may be null.
 
 Reading checks everything: nothing but these forms is taken, every reference leads to something made before.
 """
@@ -35,10 +39,13 @@ from typing import Any
 from cltensor.base.dtypes import ALL, DType, as_dtype
 from cltensor.base.nest import is_sequence
 from cltensor.saved_model.graph_def import (
+    Block,
     CustomDef,
     Draw,
+    EmptyList,
     Feed,
     GraphDef,
+    ListKind,
     NodeDef,
     Ref,
     SizedConstant,
@@ -87,16 +94,21 @@ def _function(f: GraphDef) -> dict:
     return {"name": f.name, "sizes": f.sizes,
             "feeds": [{"name": x.name, **_value(x.value)} for x in f.feeds],
             "arguments": [[name, _structure(s)] for name, s in f.arguments],
-            "nodes": [{"op": n.op, "inputs": [_plain(x) for x in n.inputs],
-                       "attrs": {k: _plain(v) for k, v in n.attrs},
-                       "outputs": [_value(v) for v in n.outputs]} for n in f.nodes],
+            "nodes": _nodes(f.nodes),
             "result": _structure(f.result),
             "writes": [[v, _plain(ref)] for v, ref in f.writes],
             "customs": [[c.name, [_plain(r) for r in c.inputs], [_plain(r) for r in c.outputs]] for c in f.customs]}
 
 
+def _nodes(nodes: tuple) -> list:
+    return [{"op": n.op, "inputs": [_plain(x) for x in n.inputs], "attrs": {k: _plain(v) for k, v in n.attrs},
+             "outputs": [_value(v) for v in n.outputs]} for n in nodes]
+
+
 def _value(v: Value) -> dict:
-    return {"dtype": v.dtype.name, "shape": [d.name or _plain(d) if isinstance(d, Size) else d for d in v.shape]}
+    dtype = [v.dtype.element.name, _plain(v.dtype.length)] if isinstance(v.dtype, ListKind) else v.dtype.name
+    return {"dtype": dtype, "shape": None if v.shape is None else [
+        d.name or _plain(d) if isinstance(d, Size) else d for d in v.shape]}
 
 
 def _plain(x: Any) -> Any:
@@ -112,6 +124,13 @@ def _plain(x: Any) -> Any:
         return {"draw": x.seed}
     if isinstance(x, SizedConstant):
         return {"sized": [_plain(x.elements), list(x.shape), x.dtype.name]}
+    if isinstance(x, Block):
+        return {"block": {"feeds": [_value(v) for v in x.feeds], "nodes": _nodes(x.nodes),
+                          "results": [_plain(r) for r in x.results]}}
+    if isinstance(x, Value):
+        return {"spec": _value(x)}
+    if isinstance(x, EmptyList):
+        return {"empty_list": _value(x.like)}
     if isinstance(x, tuple):
         return [_plain(v) for v in x]
     if x is None or isinstance(x, (bool, int, float, str)):
@@ -203,8 +222,31 @@ class _Reader:
         if key == "sized":
             elements, shape, dtype = value
             return SizedConstant(self.plain(elements), tuple(map(_count, shape)), _dtype(dtype))
+        if key == "block":
+            return self.block(value)
+        if key in ("spec", "empty_list"):
+            found = _read_value(value, self.sizes)
+            return found if key == "spec" else EmptyList(found)
         kinds = {word: kind for kind, word in _KINDS.items()}
         return _size(value, kinds[key], self.sizes)
+
+    def block(self, x: dict) -> Block:
+        """A block; it sees its own feeds and nodes, and the constants."""
+        inner = _Reader(self.sizes, 0)
+        feeds = tuple(_read_value(v, self.sizes) for v in x["feeds"])
+        inner.feeds = len(feeds)
+        return Block(feeds, inner.nodes(x["nodes"]), tuple(inner.plain(r) for r in x["results"]))
+
+    def nodes(self, nodes: Any) -> tuple[NodeDef, ...]:
+        """Nodes, each of which reads what came before it."""
+        out = []
+        for n in nodes:
+            node = NodeDef(_text(n["op"]), tuple(self.plain(x) for x in n["inputs"]),
+                           tuple((k, self.plain(v)) for k, v in n["attrs"].items()),
+                           tuple(_read_value(v, self.sizes) for v in n["outputs"]))
+            out.append(node)
+            self.outputs.append(len(node.outputs))
+        return tuple(out)
 
     def structure(self, x: Any) -> Any:
         if isinstance(x, dict) and set(x) == {"dict"}:
@@ -232,24 +274,26 @@ def _read_value(x: dict, sizes: Any) -> Value:
         return _size(d["size"], "int", sizes) if isinstance(d, dict) else _count(d)
     if sizes is None:           # of a variable
         return Value(tuple(_count(d) for d in x["shape"]), _dtype(x["dtype"]))
-    return Value(tuple(dim(d) for d in x["shape"]), _dtype(x["dtype"]))
+    dtype: Any = x["dtype"]
+    if isinstance(dtype, list):
+        element, length = dtype
+        dtype = ListKind(_dtype(element), dim(length))
+    else:
+        dtype = _dtype(dtype)
+    if x["shape"] is None and isinstance(dtype, ListKind):
+        return Value(None, dtype)
+    return Value(tuple(dim(d) for d in x["shape"]), dtype)
 
 
 def _read_function(f: dict, variables: int) -> GraphDef:
     sizes = {_text(k): _count(v) for k, v in f["sizes"].items()}
     read = _Reader(sizes, variables)
     feeds = tuple(Feed(_text(x["name"]), _read_value(x, sizes)) for x in f["feeds"])
-    if any(d is None for f in feeds for d in f.value.shape):
+    if any(f.value.shape is None or None in f.value.shape for f in feeds):
         raise ValueError("a feed has a size without a name")
     read.feeds = len(feeds)
-    nodes = []
-    for n in f["nodes"]:
-        node = NodeDef(_text(n["op"]), tuple(read.plain(x) for x in n["inputs"]),
-                       tuple((k, read.plain(v)) for k, v in n["attrs"].items()),
-                       tuple(_read_value(v, sizes) for v in n["outputs"]))
-        nodes.append(node)
-        read.outputs.append(len(node.outputs))
+    nodes = read.nodes(f["nodes"])
     arguments = tuple((_text(name), read.structure(s)) for name, s in f["arguments"])
     customs = tuple(CustomDef(_text(name), read.plain(ins), read.plain(outs)) for name, ins, outs in f["customs"])
-    return GraphDef(_text(f["name"]), arguments, feeds, tuple(nodes), read.structure(f["result"]),
+    return GraphDef(_text(f["name"]), arguments, feeds, nodes, read.structure(f["result"]),
                     tuple((read.ref("variable", v).index, read.plain(x)) for v, x in f["writes"]), sizes, customs)

@@ -6,15 +6,19 @@ Nothing in it is code: an op is a name in the registry of rows, an attribute is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cltensor.base.dtypes import DType, as_dtype
+from cltensor.core.lists import list_of
+from cltensor.core.spec import Spec
+from cltensor.saved_model.sizes import Sized, value_of
 
-__all__ = ["Ref", "Draw", "SizedConstant", "Value", "Feed", "NodeDef", "CustomDef", "GraphDef", "VariableDef",
-           "Bundle"]
+__all__ = ["Ref", "Draw", "SizedConstant", "EmptyList", "ListKind", "Value", "Feed", "NodeDef", "Block", "CustomDef",
+           "GraphDef", "VariableDef", "Bundle"]
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,46 @@ class SizedConstant:
 
 
 @dataclass(frozen=True)
-class Value:
-    """Dtype and shape of a tensor; a dimension is a number, a Size, or None: rounded quotients are not written down."""
+class ListKind(Sized):
+    """Dtype of a list of tensors: of its elements, and their number, None where it varies."""
 
-    shape: tuple
-    dtype: DType
+    element: DType
+    length: Any
+
+    @property
+    def name(self) -> str:
+        """As ListType calls it."""
+        return f"list of {self.element.name}"
+
+    def value(self, known: Mapping[str, Any]) -> Any:
+        return list_of(self.element, value_of(self.length, known))
+
+
+@dataclass(frozen=True)
+class Value(Sized):
+    """Dtype and shape of a tensor, or of a list's elements.
+
+    A dimension is a number, a Size, or None: rounded quotients are not written down. The shape of elements may be
+    None, if their rank is not known.
+    """
+
+    shape: Any
+    dtype: Any
+
+    def value(self, known: Mapping[str, Any]) -> Spec:
+        """The spec."""
+        return Spec(value_of(self.shape, known), value_of(self.dtype, known))
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+        dims = "..." if self.shape is None else ", ".join("?" if d is None else str(d) for d in self.shape)
+        return f"{self.dtype.name}[{dims}]"
+
+
+@dataclass(frozen=True)
+class EmptyList:
+    """A constant list in which nothing is written."""
+
+    like: Value
 
 
 @dataclass(frozen=True)
@@ -63,12 +99,26 @@ class Feed:
 
 @dataclass(frozen=True)
 class NodeDef:
-    """One op: inputs are Refs, numbers, Sizes, SizedConstants, a Draw; attributes pairs of name and plain data."""
+    """One op: inputs are Refs, numbers, Sizes, SizedConstants, a Draw; attributes pairs of name and plain data.
+
+    The ops "cond" and "while_loop" have an attribute `bodies`, two Blocks: for False and for True, or test and body.
+    The inputs of a cond are the predicate and what its blocks are fed; those of a loop are the first values of the
+    loop variables, `carried` of them, and what stays as it is, all of which its blocks are fed.
+    """
 
     op: str
     inputs: tuple
     attrs: tuple
     outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A branch, or the test or body of a loop: nodes that read `feeds`, which the control node gives, and constants."""
+
+    feeds: tuple[Value, ...]
+    nodes: tuple[NodeDef, ...]
+    results: tuple
 
 
 @dataclass(frozen=True)

@@ -6,34 +6,47 @@ takes it in, and the rows, gradients and passes are those of everything else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cltensor.autodiff.custom import CustomRecord
 from cltensor.base import nest
 from cltensor.base.errors import DataLossError, OpError, UnimplementedError
 from cltensor.core.dispatch import execute, state
+from cltensor.core.lists import empty_list
 from cltensor.core.op import registry
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import from_numpy
+from cltensor.graph.control import cond
+from cltensor.graph.loops import while_loop
 from cltensor.interpret.record import Recording, Symbol
 from cltensor.ops.random import draw_again
-from cltensor.saved_model.graph_def import Bundle, CustomDef, Draw, GraphDef, Ref, SizedConstant
+from cltensor.saved_model.graph_def import (
+    Block,
+    Bundle,
+    CustomDef,
+    Draw,
+    EmptyList,
+    GraphDef,
+    NodeDef,
+    Ref,
+    SizedConstant,
+)
 from cltensor.saved_model.sizes import Size, value_of
 
-__all__ = ["run", "verify", "CODE"]
+__all__ = ["run", "verify", "CODE", "CONTROL"]
 
 CODE = ("py_func", "effect", "gradients")       # rows whose attributes are Python objects: never in a file
+CONTROL = ("cond", "while_loop")                # nodes with blocks, which are no rows
 
 
 class _Run:
-    """One pass over the nodes."""
+    """One pass over nodes: of a function, or of a block in it."""
 
-    def __init__(self, graph: GraphDef, feeds: list, variables: list, constants: list, sizes: Mapping[str, Any]):
-        self.graph, self.sizes, self.ops = graph, sizes, registry()
-        self.made: dict[str, list] = {"feed": feeds, "variable": variables, "constant": constants}
+    def __init__(self, nodes: tuple, feeds: Any, variables: list, constants: list, sizes: Mapping[str, Any]):
+        self.todo, self.sizes, self.ops = nodes, sizes, registry()
+        self.made: dict[str, Any] = {"feed": feeds, "variable": variables, "constant": constants}
         self.nodes: list[tuple] = []
-        self.customs = list(graph.customs)
 
     def value(self, x: Any) -> Any:
         """What an input stands for now."""
@@ -44,33 +57,60 @@ class _Run:
         if isinstance(x, SizedConstant):
             elements = value_of(x.elements, self.sizes)
             return from_numpy(x.dtype.np.type(elements).reshape(x.shape))
-        return x
+        return empty_list(x.like.value(self.sizes)) if isinstance(x, EmptyList) else x
 
-    def run(self) -> tuple[Any, list]:
-        """The result in its structure, and pairs of a variable's number and its new value."""
-        for node in self.graph.nodes:
-            op, attrs = self.ops[node.op], value_of(node.attrs, self.sizes)
-            if node.inputs and isinstance(node.inputs[0], Draw):
-                numbers = tuple(self.value(x) for x in node.inputs[1:])
-                out = draw_again(op, node.inputs[0].seed, numbers, dict(attrs))
+    def run(self, after: Callable[[], None] = lambda: None) -> _Run:
+        """Execute the nodes, with `after` called after each."""
+        for node in self.todo:
+            if node.op in CONTROL:
+                out = self._cond(node) if node.op == "cond" else self._loop(node)
+            elif node.inputs and isinstance(node.inputs[0], Draw):
+                draw, *numbers = (self.value(x) for x in node.inputs)
+                attrs = dict(value_of(node.attrs, self.sizes))
+                out = draw_again(self.ops[node.op], draw.seed, tuple(numbers), attrs)
             else:
-                out = execute(op, tuple(self.value(x) for x in node.inputs), attrs)
-            self.nodes.append(out if isinstance(out, tuple) else (out,))
-            while self.customs and self._complete(self.customs[0]):
-                self._custom(self.customs.pop(0))
-        result = nest.map_structure(self.value, self.graph.result)
-        return result, [(v, self.value(x)) for v, x in self.graph.writes]
+                inputs = tuple(self.value(x) for x in node.inputs)
+                out = execute(self.ops[node.op], inputs, value_of(node.attrs, self.sizes))
+            self.nodes.append(tuple(out) if isinstance(out, (tuple, list)) else (out,))
+            after()
+        return self
 
-    def _complete(self, custom: CustomDef) -> bool:
-        return all(r.kind != "node" or r.index < len(self.nodes) for r in custom.outputs)
+    # -- control flow: the public functions, with blocks for bodies
+    def _block(self, block: Block, feeds: Any) -> list:
+        inner = _Run(block.nodes, feeds, [], self.made["constant"], self.sizes).run()
+        return [inner.value(r) for r in block.results]
 
-    def _custom(self, custom: CustomDef) -> None:
-        """Tell the recorders of a function whose gradient is not there."""
+    def _cond(self, node: NodeDef) -> Any:
+        no, yes = dict(node.attrs)["bodies"]
+        pred, *feeds = [self.value(x) for x in node.inputs]
+        return cond(pred, lambda: self._block(yes, feeds), lambda: self._block(no, feeds))
+
+    def _loop(self, node: NodeDef) -> Any:
+        attrs = dict(node.attrs)
+        test, body = attrs["bodies"]
+        values = [self.value(x) for x in node.inputs]
+        first, others = values[:attrs["carried"]], values[attrs["carried"]:]
+        return while_loop(lambda *now: self._block(test, [*now, *others])[0],
+                          lambda *now: self._block(body, [*now, *others]), first, return_same_structure=True)
+
+
+class _Customs:
+    """Tells the recorders of functions whose own gradients were not saved, when their results are there."""
+
+    def __init__(self, graph: GraphDef, values: _Run):
+        self.graph, self.values, self.left = graph, values, list(graph.customs)
+
+    def tell(self) -> None:
+        """A node was executed."""
+        while self.left and all(r.kind != "node" or r.index < len(self.values.nodes) for r in self.left[0].outputs):
+            self._announce(self.left.pop(0))
+
+    def _announce(self, custom: CustomDef) -> None:
         def refuse(*gradients: Any) -> Any:
             raise UnimplementedError(f"gradient: {custom.name} in the loaded function {self.graph.name} had a gradient "
                                      "written in Python (custom_gradient), which is not saved")
-        record = CustomRecord(custom.name, [self.value(r) for r in custom.inputs],
-                              [self.value(r) for r in custom.outputs], refuse, [])
+        record = CustomRecord(custom.name, [self.values.value(r) for r in custom.inputs],
+                              [self.values.value(r) for r in custom.outputs], refuse, [])
         for recorder in state.recorders:
             recorder.record_custom(record)
         if state.interpreter is not None:
@@ -86,7 +126,15 @@ def run(graph: GraphDef, feeds: list, variables: list, constants: list, sizes: M
 
     Returns: the result, and pairs of a variable's number and its new value.
     """
-    return _Run(graph, feeds, variables, constants, sizes).run()
+    return _results(graph, _executed(graph, _Run(graph.nodes, feeds, variables, constants, sizes)))
+
+
+def _executed(graph: GraphDef, values: _Run) -> _Run:
+    return values.run(_Customs(graph, values).tell)
+
+
+def _results(graph: GraphDef, values: _Run) -> tuple[Any, list]:
+    return nest.map_structure(values.value, graph.result), [(v, values.value(x)) for v, x in graph.writes]
 
 
 def verify(graph: GraphDef, bundle: Bundle, where: str) -> None:
@@ -95,17 +143,15 @@ def verify(graph: GraphDef, bundle: Bundle, where: str) -> None:
     Raises: DataLossError naming the node that does not fit.
     """
     def symbols(values: Any) -> list:
-        return [Symbol(Spec(value_of(v.shape, graph.sizes), v.dtype)) for v in values]
+        return [Symbol(v.value(graph.sizes)) for v in values]
 
     constants = [Symbol(Spec(c.shape, c.dtype)) for c in bundle.constants]
-    attempt = _Run(graph, symbols(f.value for f in graph.feeds), symbols(v.value for v in bundle.variables), constants,
-                   graph.sizes)
+    attempt = _Run(graph.nodes, symbols(f.value for f in graph.feeds), symbols(v.value for v in bundle.variables),
+                   constants, graph.sizes)
     try:
-        for node in graph.nodes:
-            if node.op not in attempt.ops or node.op in CODE:
-                raise DataLossError(f"there is no op {node.op!r}")
+        _check_ops(graph.nodes, attempt.ops)
         with Recording():
-            _, writes = attempt.run()
+            _, writes = _results(graph, _executed(graph, attempt))
         for v, t in writes:
             if t.spec is not Spec(bundle.variables[v].value.shape, bundle.variables[v].value.dtype):
                 raise DataLossError(f"what variable {bundle.variables[v].name} gets does not fit it")
@@ -115,12 +161,25 @@ def verify(graph: GraphDef, bundle: Bundle, where: str) -> None:
                             f"{len(attempt.nodes)}: {error}") from error
 
 
+def _check_ops(nodes: Any, ops: dict) -> None:
+    for node in nodes:
+        if node.op in CODE or node.op not in ops and node.op not in CONTROL:
+            raise DataLossError(f"there is no op {node.op!r}")
+        for block in dict(node.attrs)["bodies"] if node.op in CONTROL else ():
+            _check_ops(block.nodes, ops)
+
+
 def _compare(graph: GraphDef, found: list) -> None:
     for i, (node, outs) in enumerate(zip(graph.nodes, found)):
-        want = [(value_of(v.shape, graph.sizes), v.dtype) for v in node.outputs]
-        fits = len(want) == len(outs) and all(
-            t.dtype is dtype and len(t.spec.shape) == len(shape)
-            and all(d is None or d == n for d, n in zip(shape, t.spec.shape)) for t, (shape, dtype) in zip(outs, want))
+        want = [v.value(graph.sizes) for v in node.outputs]
+        fits = len(want) == len(outs) and all(t.dtype is w.dtype and _alike(t.spec.shape, w.shape)
+                                              for t, w in zip(outs, want))
         if not fits:
             raise DataLossError(f"node {i}, {node.op}, gives {[t.spec for t in outs]}, the file says "
                                 f"{', '.join(map(str, node.outputs))}")
+
+
+def _alike(found: Any, want: Any) -> bool:
+    """Whether a shape is the one that was written down, as far as it was."""
+    return want is None or found is not None and len(found) == len(want) and all(
+        w is None or w == n for w, n in zip(want, found))

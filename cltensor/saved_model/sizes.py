@@ -15,13 +15,21 @@ from typing import Any
 
 from cltensor.base.errors import InvalidArgumentError
 
-__all__ = ["Size", "fit", "value_of", "points"]
+__all__ = ["Sized", "Size", "fit", "value_of", "points"]
 
 DEGREE = 3          # sizes multiplied in one product at most
 
 
+class Sized:
+    """Data with open sizes in it."""
+
+    def value(self, known: Mapping[str, Any]) -> Any:
+        """What it is for these sizes."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Size:
+class Size(Sized):
     """A number computed from open sizes.
 
     Attributes:
@@ -59,8 +67,8 @@ class Size:
 
 
 def value_of(x: Any, known: Mapping[str, Any]) -> Any:
-    """Plain data with every Size in it replaced by its number."""
-    if isinstance(x, Size):
+    """Plain data with everything in it that depends on open sizes as it is for these."""
+    if isinstance(x, Sized):
         return x.value(known)
     return tuple(value_of(v, known) for v in x) if isinstance(x, tuple) else x
 

@@ -209,6 +209,86 @@ def test_model_made_of_inputs_and_outputs(tmp_path: Path) -> None:
     assert np.array_equal(loaded(given).numpy(), model([tf.constant(x) for x in given]).numpy())
 
 
+# -- control flow
+def newton(x, turns):
+    """A loop whose number of turns is a tensor, with a branch inside."""
+    def step(i, r):
+        return i + 1, tf.cond(tf.equal(i % 2, 0), lambda: 0.5 * (r + x / r), lambda: r - (r * r - x) / (2.0 * r))
+    return tf.while_loop(lambda i, r: i < turns, step, [tf.constant(0), tf.ones_like(x)])[1]
+
+
+def by_rows(x):
+    """scan and map_fn over an open number of rows."""
+    sums = tf.scan(lambda total, row: total + row, x)
+    return {"sums": sums, "squares": tf.map_fn(lambda row: row * row, x), "last": sums[-1]}
+
+
+def test_loops_and_branches(tmp_path: Path) -> None:
+    loaded = tf.saved_model.load(tf.saved_model.save(
+        newton, tmp_path, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)]))
+    x = np.array([2.0, 9.0, 30.0], np.float32)
+    for turns in (0, 1, 7):
+        assert loaded(x, turns).numpy().tobytes() == newton(tf.constant(x), tf.constant(turns)).numpy().tobytes()
+    np.testing.assert_allclose(loaded(x, 7).numpy(), np.sqrt(x), rtol=1e-5)
+
+    def slope(f):
+        with tf.GradientTape() as tape:
+            tape.watch(given := tf.constant(x))
+            y = tf.reduce_sum(f(given, tf.constant(6)))
+        return tape.gradient(y, given).numpy()
+    np.testing.assert_allclose(slope(loaded), 0.5 / np.sqrt(x), rtol=1e-4)
+    np.testing.assert_allclose(slope(tf.function(lambda *a: loaded(*a))), slope(newton), rtol=1e-6)
+    text = (tmp_path / files.TEXT).read_text()
+    again = tf.saved_model.load(tf.saved_model.save(loaded, tmp_path / "again"))
+    assert again(x[:1], 3).numpy().tobytes() == newton(tf.constant(x[:1]), tf.constant(3)).numpy().tobytes()
+    assert text.count('"op": "while_loop"') == 1 and text.count('"op": "cond"') == 1
+
+
+def test_lists_over_an_open_number_of_rows(tmp_path: Path) -> None:
+    loaded = tf.saved_model.load(tf.saved_model.save(tf.function(by_rows), tmp_path,
+                                                     input_signature=[tf.TensorSpec([5, 3])]))
+    x = rand(5, 3)
+    want = by_rows(tf.constant(x))
+    for name, got in loaded(x).items():
+        np.testing.assert_array_equal(got.numpy(), want[name].numpy())
+
+
+def test_state_in_branches_and_sessions_with_loops(tmp_path: Path) -> None:
+    count = tf.Variable(0.0, name="count")
+
+    def f(x):
+        return tf.cond(tf.reduce_sum(x) > 0.0, lambda: count.assign_add(1.0) + x, lambda: x - count)
+    f = tf.function(f)
+    loaded = tf.saved_model.load(tf.saved_model.save(f, tmp_path / "a", input_signature=[tf.TensorSpec([2])]))
+    results = [loaded(np.array(v, np.float32)).numpy().tolist() for v in ([1, 1], [-1, -1], [2, 0], [-1, 0])]
+    assert results == [[2.0, 2.0], [-2.0, -2.0], [4.0, 2.0], [-3.0, -2.0]]
+    with tf.Session(graph=tf.Graph()) as sess:
+        n, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None])
+        _, y = tf.while_loop(lambda i, v: i < n, lambda i, v: (i + 1, v * 2.0), [tf.constant(0), x])
+        tf.saved_model.simple_save(sess, tmp_path / "b", {"n": n, "x": x}, {"y": y})
+    doubled = tf.saved_model.load(tmp_path / "b")
+    assert doubled(n=3, x=[1.0, 2.0])["y"].numpy().tolist() == [8.0, 16.0]
+    assert doubled(n=0, x=[1.0])["y"].numpy().tolist() == [1.0]
+
+
+def test_damaged_blocks(tmp_path: Path) -> None:
+    def change(at, **what):
+        def apply(body):
+            nodes = body["functions"]["serving_default"]["nodes"]
+            loop = next(n for n in nodes if n["op"] == "while_loop")
+            loop["attrs"]["bodies"][at]["block"].update(what)
+        return apply
+    for damage in (change(0, results=[]), change(1, results=[{"feed": 0}]), change(1, nodes=[{
+            "op": "py_func", "inputs": [], "attrs": {}, "outputs": []}]), change(0, results=[{"node": 77}]),
+            change(1, feeds=[])):
+        path = Path(tf.saved_model.save(newton, tmp_path, input_signature=[
+            tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)]))
+        rewrite(path, damage)
+        with pytest.raises(tf.errors.DataLossError) as caught:
+            tf.saved_model.load(path)
+        assert "\n" not in str(caught.value)
+
+
 # -- sessions
 def test_simple_save_of_a_trained_graph(tmp_path: Path) -> None:
     with tf.Graph().as_default() as graph:
