@@ -1,7 +1,7 @@
 """Pictures of programs and graphs, as text of Graphviz' language: `dot -Tsvg program.dot > program.svg` draws them.
 
     ellipse    what is fed                box        an op, with its numbers and attributes
-    cylinder   a variable                 cluster    ops that run as one kernel
+    cylinder   a variable                 cluster    ops that run as one kernel, or the inside of a branch or loop
     note       a constant                 octagon    a result
 
 Edges carry shape and dtype of what flows; dashed ones only say what runs before.
@@ -18,8 +18,9 @@ from cltensor.core.late import Late
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.record import Node, Symbol
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["Drawing", "draw", "BODIES"]
 
+BODIES = {"cond": ("false_fn", "true_fn"), "while_loop": ("test", "body")}     # what a node has inside
 _STYLES = {
     "feed": 'shape=ellipse, style=filled, fillcolor="#dbeafe"',
     "variable": 'shape=cylinder, style=filled, fillcolor="#fef3c7"',
@@ -67,7 +68,7 @@ class Drawing:
             if not cluster:
                 lines += ["  " + box for box in boxes]
                 continue
-            title = _quoted(cluster.partition("|")[2])
+            title = _quoted(cluster.rpartition("|")[2])
             lines += [f"  subgraph cluster_{i} {{", f"    label={title}; fontname=Helvetica; fontsize=9;",
                       '    style="rounded,filled"; color="#d1d5db"; fillcolor="#f3f4f6";']
             lines += ["    " + box for box in boxes] + ["  }"]
@@ -134,6 +135,15 @@ class _Sketch:
             self.drawing.arrow(start, box, flow)
         for o in node.outputs:
             self.made[o.uid] = box
+        formals = getattr(node.op, "formals", ())
+        self.made.update((f.uid, self.source(x)) for f, x in zip(formals, node.inputs[len(node.inputs) - len(formals):])
+                         if isinstance(x, Tensor))
+        for title, body in zip(BODIES.get(node.op.name, ()), getattr(node.op, "bodies", ())):
+            for inner in body.nodes:
+                self.node(inner, f"{id(body)}|{title} of {node.op.name}")
+            for x in dict.fromkeys(body.results):
+                if isinstance(x, Symbol):
+                    self.drawing.arrow(self.source(x), box, title)
 
 
 def draw(name: str, nodes: Iterable[Node], feeds: Iterable[Symbol], results: Mapping[str, Tensor],

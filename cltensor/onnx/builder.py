@@ -167,8 +167,9 @@ class Call:
         """Shape and dtype of each input; a number has the dtype of the tensors beside it."""
         graph, bundle = self.builder.graph, self.builder.bundle
         found = [bundle.value_of(graph, x) if isinstance(x, Ref) else Value(x.shape, x.dtype)
-                 if isinstance(x, SizedConstant) else None for x in self.node.inputs]
-        groups = letters(registry()[self.op], len(found))
+                 if isinstance(x, SizedConstant) else getattr(x, "like", None) for x in self.node.inputs]
+        row = registry().get(self.op)       # none for branches and loops
+        groups = letters(row, len(found)) if row else "".join(map(chr, range(len(found))))
         beside = {g: v.dtype for g, v in zip(groups, found) if v is not None}
         return [v or Value((), beside.get(g, self.out.dtype if self.out.dtype.is_floating else int32))
                 for g, v in zip(groups, found)]

@@ -18,6 +18,7 @@ from cltensor.core.lists import NOTHING, ListTensor, ListType
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, to_array
 from cltensor.graph.body import Control
+from cltensor.graph.dot import BODIES
 from cltensor.graph.turns import Loop
 from cltensor.interpret.record import Node, Symbol
 from cltensor.saved_model.graph_def import (
@@ -166,7 +167,7 @@ class Merge:
     def _bodies(self, controls: list, where: str) -> tuple:
         """The attributes of a control node: its bodies as blocks, and how many loop variables there are."""
         blocks = []
-        for which, name in enumerate(("test", "body") if isinstance(controls[0], Loop) else ("false_fn", "true_fn")):
+        for which, name in enumerate(BODIES[controls[0].name]):
             bodies = [c.bodies[which] for c in controls]
             if any(isinstance(r, CustomRecord) for b in bodies for r in b.records):
                 raise UnimplementedError(f"saved_model.save: {self.name}, {where}: a function with a gradient of its "

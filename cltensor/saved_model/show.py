@@ -9,10 +9,10 @@ from typing import Any
 
 from cltensor.base import nest
 from cltensor.base.errors import NotFoundError
-from cltensor.graph.dot import Drawing
+from cltensor.graph.dot import BODIES, Drawing
 from cltensor.runtime.memory import human
 from cltensor.saved_model.folder import read
-from cltensor.saved_model.graph_def import Bundle, Draw, GraphDef, NodeDef, Ref, SizedConstant
+from cltensor.saved_model.graph_def import Block, Bundle, Draw, EmptyList, GraphDef, NodeDef, Ref, SizedConstant
 from cltensor.saved_model.run import verify
 
 __all__ = ["summary", "listing", "dot", "open_bundle", "show"]
@@ -86,59 +86,112 @@ def _leaf(graph: GraphDef, bundle: Bundle, leaf: Any) -> str:
     return f"{leaf.dtype.name}{list(leaf.shape)}" if isinstance(leaf, SizedConstant) else repr(leaf)
 
 
-def _input(graph: GraphDef, bundle: Bundle, x: Any) -> str:
-    if isinstance(x, Ref):
-        if x.kind == "node":
-            return f"%{x.index}" + (f".{x.output}" if x.output else "")
-        return {"feed": lambda: graph.feeds[x.index].name, "variable": lambda: bundle.variables[x.index].name,
-                "constant": lambda: f"constant {x.index}"}[x.kind]()
-    if isinstance(x, Draw):
-        return "draw" if x.seed is None else f"draw(seed {x.seed})"
-    return f"[{', '.join(map(str, x.elements))}]" if isinstance(x, SizedConstant) else str(x)
+class _Names:
+    """What is read, as text: of a function, or of a block in it, whose feeds are called x0, x1, ..."""
+
+    def __init__(self, bundle: Bundle, graph: GraphDef | Block, within: str = ""):
+        self.bundle, self.graph, self.within = bundle, graph, within
+
+    def feed(self, i: int) -> str:
+        """A feed's name."""
+        return self.graph.feeds[i].name if isinstance(self.graph, GraphDef) else f"x{i}"
+
+    def of(self, x: Any) -> str:
+        """An input of a node."""
+        if isinstance(x, Ref):
+            return {"feed": lambda: self.feed(x.index), "variable": lambda: self.bundle.variables[x.index].name,
+                    "node": lambda: f"%{self.within}{x.index}" + (f".{x.output}" if x.output else ""),
+                    "constant": lambda: f"constant {x.index}"}[x.kind]()
+        if isinstance(x, Draw):
+            return "draw" if x.seed is None else f"draw(seed {x.seed})"
+        if isinstance(x, EmptyList):
+            return "empty list"
+        return f"[{', '.join(map(str, x.elements))}]" if isinstance(x, SizedConstant) else str(x)
 
 
 def _attrs(node: NodeDef) -> list[str]:
     """Attributes that say something, as text."""
-    return [f"{k}={_plain(v)}" for k, v in node.attrs if v not in (None, False, ())]
+    return [f"{k}={_plain(v)}" for k, v in node.attrs if v not in (None, False, ()) and k != "bodies"]
 
 
 def _plain(v: Any) -> str:
     return f"({', '.join(map(_plain, v))})" if isinstance(v, tuple) else v if isinstance(v, str) else f"{v!s:.40}"
 
 
-def listing(graph: GraphDef, bundle: Bundle) -> str:
-    """A line per op."""
-    lines = []
+def _blocks(node: NodeDef) -> list[tuple[str, Block]]:
+    """The blocks of a node with what they are called."""
+    return list(zip(BODIES.get(node.op, ()), dict(node.attrs).get("bodies", ())))
+
+
+def listing(graph: GraphDef | Block, bundle: Bundle, indent: str = "    ", within: str = "") -> str:
+    """A line per op; what is inside of branches and loops stands further right."""
+    lines, names = [], _Names(bundle, graph, within)
     for i, n in enumerate(graph.nodes):
-        reads = ", ".join([*(_input(graph, bundle, x) for x in n.inputs), *_attrs(n)])
-        lines.append(f"    %{i} = {n.op}({reads}) {', '.join(map(str, n.outputs))}")
+        reads = ", ".join([*(names.of(x) for x in n.inputs), *_attrs(n)])
+        lines.append(f"{indent}%{within}{i} = {n.op}({reads}) {', '.join(map(str, n.outputs))}")
+        for title, block in _blocks(n):
+            inner = f"{within}{i}.{title}."
+            lines.append(f"{indent}    {title}({', '.join(f'x{k}: {v}' for k, v in enumerate(block.feeds))}):")
+            if block.nodes:
+                lines.append(listing(block, bundle, indent + "        ", inner))
+            found = ", ".join(_Names(bundle, block, inner).of(r) for r in block.results)
+            lines.append(f"{indent}        returns {found}")
     return "\n".join(lines)
+
+
+class _Picture:
+    """A function on its way into a drawing."""
+
+    def __init__(self, graph: GraphDef, bundle: Bundle):
+        self.graph, self.bundle, self.drawing = graph, bundle, Drawing(graph.name)
+        self.shared: dict[tuple, str] = {}       # boxes of variables and constants
+
+    def source(self, ref: Ref, feeds: list[str], boxes: list[str]) -> str:
+        """The box of what is read."""
+        if ref.kind in ("feed", "node"):
+            return (feeds if ref.kind == "feed" else boxes)[ref.index]
+        key = (ref.kind, ref.index)
+        if key not in self.shared:
+            label = f"{_Names(self.bundle, self.graph).of(ref)}\n{self.bundle.value_of(self.graph, ref)}"
+            self.shared[key] = self.drawing.box(label, ref.kind)
+        return self.shared[key]
+
+    def nodes(self, scope: GraphDef | Block, feeds: list[str], cluster: str = "") -> list[str]:
+        """The boxes of a scope's nodes, with the arrows into them."""
+        names, boxes = _Names(self.bundle, scope), []
+        for i, node in enumerate(scope.nodes):
+            numbers = [names.of(x) for x in node.inputs if not isinstance(x, Ref)]
+            label = [node.op + (f" ({', '.join(numbers)})" if numbers else ""), *_attrs(node)[:_SHOWN]]
+            starts = [(self.source(x, feeds, boxes), str(_value(self.bundle, scope, x)))
+                      for x in node.inputs if isinstance(x, Ref)]
+            box = self.drawing.box("\n".join(label), "op", cluster)
+            for start, value in starts:
+                self.drawing.arrow(start, box, value)
+            for title, block in _blocks(node):
+                given = [start for start, _ in starts][len(starts) - len(block.feeds):]
+                inner = self.nodes(block, given, f"{cluster}/{i} {title}|{title} of {node.op}")
+                for r in dict.fromkeys(r for r in block.results if isinstance(r, Ref)):
+                    self.drawing.arrow(self.source(r, given, inner), box, title)
+            boxes.append(box)
+        return boxes
+
+
+def _value(bundle: Bundle, scope: GraphDef | Block, ref: Ref) -> Any:
+    if isinstance(scope, GraphDef):
+        return bundle.value_of(scope, ref)
+    return scope.feeds[ref.index] if ref.kind == "feed" else scope.nodes[ref.index].outputs[ref.output] \
+        if ref.kind == "node" else bundle.value_of(GraphDef("", (), (), (), None), ref)
 
 
 def dot(graph: GraphDef, bundle: Bundle) -> str:
     """The function in Graphviz' language."""
-    drawing = Drawing(graph.name)
-    boxes: dict[tuple, str] = {}
-
-    def source(ref: Ref) -> str:
-        key = (ref.kind, ref.index)
-        if key not in boxes:
-            label = f"{_input(graph, bundle, ref)}\n{bundle.value_of(graph, ref)}"
-            boxes[key] = drawing.box(label, ref.kind)
-        return boxes[key]
-
-    for i in range(len(graph.feeds)):
-        source(Ref("feed", i))
-    for i, node in enumerate(graph.nodes):
-        numbers = [_input(graph, bundle, x) for x in node.inputs if not isinstance(x, Ref)]
-        starts = [(source(x), str(bundle.value_of(graph, x))) for x in node.inputs if isinstance(x, Ref)]
-        label = [node.op + (f" ({', '.join(numbers)})" if numbers else ""), *_attrs(node)[:_SHOWN]]
-        boxes["node", i] = drawing.box("\n".join(label), "op")
-        for start, value in starts:
-            drawing.arrow(start, boxes["node", i], value)
+    picture = _Picture(graph, bundle)
+    feeds = [picture.drawing.box(f"{f.name}\n{f.value}", "feed") for f in graph.feeds]
+    boxes = picture.nodes(graph, feeds)
     results = [("/".join(map(str, p)) or "result", x) for p, x in nest.flatten_with_paths(graph.result)]
     results += [(f"assign {bundle.variables[v].name}", x) for v, x in graph.writes]
     for label, x in results:
         if isinstance(x, Ref):
-            drawing.arrow(source(x), drawing.box(label, "result"), str(bundle.value_of(graph, x)))
-    return drawing.text()
+            end = picture.drawing.box(label, "result")
+            picture.drawing.arrow(picture.source(x, feeds, boxes), end, str(bundle.value_of(graph, x)))
+    return picture.drawing.text()

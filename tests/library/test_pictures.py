@@ -103,6 +103,28 @@ def test_show(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert "assign count" in labels(boxes, "octagon") and "serve(x: float32[batch, 4])" in repr(loaded)
 
 
+def newton(x, turns):
+    def step(i, r):
+        return i + 1, tf.cond(tf.equal(i % 2, 0), lambda: 0.5 * (r + x / r), lambda: r)
+    return tf.while_loop(lambda i, r: i < turns, step, [tf.constant(0), tf.ones_like(x)])[1]
+
+
+def test_branches_and_loops_are_clusters(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    titles = {"test of while_loop", "body of while_loop", "true_fn of cond"}
+    drawn = tf.function(newton).to_dot(tf.ones([3]), tf.constant(2))
+    spec = [tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)]
+    saved = tf.saved_model.load(tf.saved_model.save(newton, tmp_path, input_signature=spec))
+    for text in (drawn, saved.serving_default.to_dot()):
+        boxes, _ = parts(text)
+        names = {label.split("\n")[0] for label, _ in boxes.values()}
+        assert {"while_loop", "cond"} <= {name.split(" ")[0] for name in names}, names
+        assert titles <= set(re.findall(r'label="([^"]*)"; fontname', text))
+    assert main(["show", str(tmp_path), "--ops"]) == 0
+    out = capsys.readouterr().out
+    for words in ("test(x0: int32[], x1: float32[batch]", " = less(x0, x", "returns %", "true_fn("):
+        assert words in out, out
+
+
 def test_show_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["show", str(folder), "--signature", "other"]) == 2
     assert "there is no function 'other', there are serve, plain" in capsys.readouterr().err

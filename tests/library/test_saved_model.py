@@ -246,11 +246,27 @@ def test_loops_and_branches(tmp_path: Path) -> None:
 
 def test_lists_over_an_open_number_of_rows(tmp_path: Path) -> None:
     loaded = tf.saved_model.load(tf.saved_model.save(tf.function(by_rows), tmp_path,
-                                                     input_signature=[tf.TensorSpec([5, 3])]))
-    x = rand(5, 3)
-    want = by_rows(tf.constant(x))
-    for name, got in loaded(x).items():
-        np.testing.assert_array_equal(got.numpy(), want[name].numpy())
+                                                     input_signature=[tf.TensorSpec([None, 3])]))
+    for rows in (1, 2, 5):
+        x = rand(rows, 3)
+        want = by_rows(tf.constant(x))
+        for name, got in loaded(x).items():
+            np.testing.assert_array_equal(got.numpy(), want[name].numpy())
+
+
+def test_gradients_of_loops_are_saved_and_of_branches_refused(tmp_path: Path) -> None:
+    def slope(y, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            out = y(x)
+        return tape.gradient(out, x)
+    cube = tf.function(lambda x: slope(lambda v: tf.while_loop(
+        lambda i, p: i < 3, lambda i, p: (i + 1, p * v), [tf.constant(0), tf.ones_like(v)])[1], x))
+    spec = [tf.TensorSpec([None])]
+    loaded = tf.saved_model.load(tf.saved_model.save(cube, tmp_path / "a", input_signature=spec))
+    assert loaded([2.0, 3.0]).numpy().tolist() == [12.0, 27.0]
+    refuse(lambda x: slope(lambda v: tf.cond(tf.reduce_sum(v) > 0.0, lambda: v * v * v, lambda: -v), x), spec,
+           tf.errors.UnimplementedError, "a gradient passes through a cond", tmp_path)
 
 
 def test_state_in_branches_and_sessions_with_loops(tmp_path: Path) -> None:
