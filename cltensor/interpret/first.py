@@ -19,7 +19,7 @@ from cltensor.kernels.vm import lower_interpreted
 
 __all__ = ["bind_expression", "PER_RUN", "PER_ELEMENT"]
 
-PER_RUN, PER_ELEMENT = 2e-6, 2e-11      # seconds the interpreter loses, by measurement
+PER_RUN, PER_ELEMENT = 1e-6, 6e-11      # seconds the interpreter loses on a lone op, by measurement
 
 
 def bind_expression(op: Any, expression: Expression, ins: tuple, outs: tuple, device: Any) -> Run:
