@@ -7,6 +7,7 @@ PoCL. A bound plan asks for its own Kernel object (arguments live in it), the pr
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import warnings
@@ -15,11 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pyopencl as cl
+
+if "mako" not in sys.modules:          # 5 MB of lexers, to colour HTML pages about errors that nobody asks for
+    sys.modules["mako.ext.pygmentplugin"] = None        # type: ignore[assignment]
 from mako.lookup import TemplateLookup
 
 from cltensor.base import config
 from cltensor.base.errors import KernelBuildError
 from cltensor.kernels.text import NAMES
+
+if sys.modules.get("mako.ext.pygmentplugin", sys) is None:
+    del sys.modules["mako.ext.pygmentplugin"]
 
 __all__ = ["render", "kernel", "known", "program_count", "programs"]
 

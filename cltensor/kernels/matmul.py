@@ -32,7 +32,7 @@ _PART, _PARTS, _COLUMNS = 256, 8, 128
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
 _MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
 _STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
-_WORTH = 2 ** 16           # multiply-adds that make a group worth starting
+_WORTH = 2 ** 17           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
 

@@ -39,6 +39,7 @@ class Search:
     drivers: list[tuple[Path, str, bool]] = field(default_factory=list)   # .icd file, library, usable
     embedded: Path | None = None                              # the pip-installed CPU runtime
     embedded_looked: list[str] = field(default_factory=list)  # where it was searched
+    spared: tuple[str, ...] = ()                              # libraries not to load: see runtime/spare.py
 
     def lines(self) -> list[str]:
         """The search in sentences."""
@@ -133,13 +134,15 @@ def affinity_chosen() -> bool:
 def pointed_at(found: Search) -> Iterator[None]:
     """Inside, the loader (it looks once, at its first call) sees the system's and the embedded drivers."""
     known = {os.path.realpath(library) for _, library, ok in found.drivers if ok}
-    if found.user_path or found.embedded is None or str(found.embedded) in known:
+    added = found.embedded is not None and str(found.embedded) not in known
+    if found.user_path or not (added or found.spared):
         yield
         return
     if sys.platform == "win32":             # no vendor folders there; this variable adds to the registry's
         variable, value = "OCL_ICD_FILENAMES", str(found.embedded)
     else:
-        libraries = [library for _, library, ok in found.drivers if ok] + [str(found.embedded)]
+        libraries = [library for _, library, ok in found.drivers if ok] + [str(found.embedded)] * added
+        libraries = [library for library in libraries if library not in found.spared]
         variable, value = VARIABLE, str(_private_folder(list(dict.fromkeys(libraries))))
     before = os.environ.get(variable)
     os.environ[variable] = value

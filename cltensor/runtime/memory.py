@@ -36,6 +36,7 @@ OUT_OF_MEMORY = (-4, -5, -6, -61)
 _FRACTION = 0.8
 _SMALLEST = 256
 _MOST_SIZES = 4096
+_LARGE = 2 ** 20           # from here on a fitting block of another class is worth looking for
 
 
 def size_class(nbytes: int) -> int:
@@ -186,6 +187,10 @@ class Memory:
             free, capacity = self._bin(nbytes)
             if free:
                 return self.allocate(nbytes)
+            if free is not None and capacity >= _LARGE:
+                larger = self._larger(nbytes, capacity)
+                if larger is not None:
+                    return larger
             if self.taken - self.in_use > self.cache_cap // 2:
                 self._drop_oldest()
             for attempt in (1, 2):
@@ -215,6 +220,23 @@ class Memory:
             self._sizes.clear()
         self._sizes[nbytes] = free
         return free, capacity
+
+    def _larger(self, nbytes: int, capacity: int) -> Block | None:
+        """A block that waits in one of the next classes, up to twice the size: better than new pages."""
+        for size in sorted(self._bins):
+            if capacity < size <= 2 * capacity and self._bins[size]:
+                free = self._bins[size]
+                try:
+                    mem = free.pop()
+                except IndexError:          # another thread took the last one
+                    continue
+                block = Block()
+                block.mem, block.nbytes, block.capacity = mem, nbytes, size
+                block._memory, block._free = self, free
+                self.in_use += size
+                self.peak = max(self.peak, self.in_use)
+                return block
+        return None
 
     def _fresh(self, mem: Any, nbytes: int, capacity: int, free: _Bin | None) -> Block:
         block = Block()

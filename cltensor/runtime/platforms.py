@@ -15,7 +15,7 @@ import pyopencl as cl
 
 from cltensor.base import config
 from cltensor.base.errors import CLTensorWarning, DeviceError
-from cltensor.runtime import icd, probe, workers
+from cltensor.runtime import icd, probe, spare, workers
 
 __all__ = ["Physical", "Discovery", "enumerate_devices", "ranked", "select", "discover"]
 
@@ -171,6 +171,9 @@ def _nothing(search: icd.Search, skipped: Sequence[Physical]) -> DeviceError:
              f"  OpenCL loader: the one of pyopencl {cl.VERSION_TEXT}"]
     lines += ["  " + line for line in search.lines()]
     lines += [f"  {device.label}: {device.reason}" for device in skipped]
+    if search.spared:
+        lines.append(f"  not loaded, as earlier starts did without: {', '.join(search.spared)}; "
+                     "start again to use them")
     lines += ["to get a device that runs on this CPU:"] + ["  " + command for command in icd.INSTALL]
     return DeviceError("\n".join(lines))
 
@@ -184,13 +187,19 @@ def discover(verdict: Callable[[str, Any], str] = probe.verdict, every: bool = F
     Raises: DeviceError when nothing usable is left; it says what was looked at and what to install.
     """
     search = icd.search()
+    search.spared = spare.recall(search, every)
     found = enumerate_devices(search)
-    expected = search.embedded and not search.user_path and not config.get("DEVICES")
+    expected = (search.embedded and not search.user_path and not config.get("DEVICES")
+                and str(search.embedded) not in search.spared)
     if expected and not any("intel" in d.platform.lower() for d in found):
         warnings.warn(f"the CPU runtime {search.embedded} is installed, but the OpenCL loader does not list "
                       "it; if the program used OpenCL before cltensor, use cltensor first",
                       CLTensorWarning, stacklevel=2)
-    chosen = select(found, config.get("DEVICES")) if found else []
+    try:
+        chosen = select(found, config.get("DEVICES")) if found else []
+    except DeviceError:
+        spare.remember(search, found, ())
+        raise
     usable: list[Physical] = []
     skipped: list[Physical] = []
     for device in chosen:
@@ -202,6 +211,8 @@ def discover(verdict: Callable[[str, Any], str] = probe.verdict, every: bool = F
             skipped.append(device)
         else:
             usable.append(device)
+    if not every and (not search.spared or not usable):
+        spare.remember(search, found, usable)
     if not usable:
         raise _nothing(search, skipped)
     if skipped:
