@@ -9,13 +9,16 @@ those are written, what they do not need is not computed.
 
 A structure seen for the first time runs op by op, as preparing anything costs more than that saves; unless one of
 its kernels has not been built yet, which costs a hundred times more than the interpreter's plan. Seen again, it
-goes to the interpreter, where three ops or more gain by it.
+goes to the interpreter, where three ops or more gain by it. What the interpreter loses against a kernel of its own
+is added up, and when that exceeds what a build costs, the kernel is built beside the program (`_compile`), and
+takes over when it is ready.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,31 +29,41 @@ from cltensor.interpret import instructions  # noqa: F401  (what the interpreter
 from cltensor.interpret.runner import bind_plan
 from cltensor.interpret.structure import Structure, needed, structure_of
 from cltensor.interpret.trie import State, forget
+from cltensor.kernels import build
+from cltensor.kernels.chain import lower_compiled
 from cltensor.kernels.vm import lower_interpreted
 
 __all__ = ["Way", "forced", "TIERS", "FEWEST", "TRIALS"]
 
 FEWEST = 3              # ops for which the interpreter gains
-TIERS = ("op by op", "interpreter")
+TIERS = ("op by op", "interpreter", "compiled")
 TRIALS = 16             # times a short block may go to the interpreter before kernels of its own are built
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
+PER_RUN, PER_ELEMENT = 2e-6, 2e-11      # seconds the interpreter loses: setting arguments, and decoding per op
+BUILDS = 0.05, 0.5                      # seconds a build is taken for, at least and at most
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
 Run = Callable[[list], list[Tensor]]
 
 
+def _forcing() -> str:
+    return _forced[-1] if _forced else "compiled" if config.get("DEFER") == "compile" else ""
+
+
 class Way:
     """How blocks of one structure run whose values at `held` (positions among the ops) are wanted."""
 
-    __slots__ = ("state", "held", "seen", "settled", "force", "traced", "ops", "_structure", "_each", "_interpreted")
+    __slots__ = ("state", "held", "seen", "settled", "force", "traced", "ops", "lost", "_structure", "_each",
+                 "_interpreted", "__weakref__")
 
     def __init__(self, state: State, live: tuple):
         self.state = state
         self.held = tuple([i for i, wanted in enumerate(live) if wanted])
         self.seen = 0
         self.settled: Run | None = None         # what it has come to
-        self.force, self.traced = _forced[-1] if _forced else "", config.debug(2)
+        self.force, self.traced = _forcing(), config.debug(2)
         self.ops = needed(state.path(), self.held)[0]
+        self.lost = 0.0
         self._each: Run | None = None
         self._interpreted: Run | None | bool = False
         self._structure: Structure | None = None
@@ -61,24 +74,30 @@ class Way:
         return (run or self._choose())(inputs)
 
     def _choose(self) -> Run:
+        """How to run now; kept in `settled` once that is how it stays."""
         self.seen += 1
-        run, last = self._tier()
+        run, title = self._tier()
         if self.traced:
-            self._show(run)
-        elif last:
-            self.settled = run
+            structure = self.structure()
+            _log.info("%s block of %d ops, seen %d times, %s\n%s", self.state.sig.device.short, len(self.ops),
+                      self.seen, title, structure and structure.text())
         return run
 
-    def _tier(self) -> tuple[Run, bool]:
-        """How to run now, and whether that is how it stays."""
-        many = len(self.ops) >= FEWEST
-        if self.force != "op by op":
+    def _tier(self) -> tuple[Run, str]:
+        many, run = len(self.ops) >= FEWEST, None
+        if self.force == "compiled":
+            run, title = self.compiled(), self.force
+        elif self.force != "op by op":
             short = self.seen <= TRIALS and self.ops[-1].sig.spec.size <= SMALL
             if self.force or many and self.seen > 1 or (many or short) and not all(map(_built, self.ops)):
-                run = self.interpreted()
-                if run is not None:
-                    return run, many or bool(self.force)
-        return self.each, not many or self.seen > 1 or bool(self.force)
+                run, title = self.interpreted(), "interpreter"
+        if run is None:
+            run, title = self.each, "op by op"
+        elif many and not self.force:
+            run = self._counting(run)
+        if not self.traced and (many and self.seen > 1 or run is self._each and not many or self.force):
+            self.settled = run
+        return run, title
 
     @property
     def each(self) -> Run:
@@ -98,16 +117,60 @@ class Way:
             self._interpreted = None if plan is None or structure is None else _fused(structure, plan, device)
         return self._interpreted        # type: ignore[return-value]
 
+    def compiled(self) -> Run | None:
+        """As kernels of its own; None where that cannot be."""
+        structure, device = self.structure(), self.state.sig.device
+        plan = None if structure is None else lower_compiled(structure.block, device.traits)
+        return None if plan is None or structure is None else _fused(structure, plan, device)
+
+    def _counting(self, run: Run) -> Run:
+        """The interpreter's run, counting what it costs too much: for enough of it the structure is compiled."""
+        loss = PER_RUN + PER_ELEMENT * max(s.sig.spec.size for s in self.ops) * len(self.ops)
+
+        def counted(inputs: list) -> list[Tensor]:
+            self.lost += loss
+            if self.lost > BUILDS[0] and self.lost > _build_seconds() and not _building():
+                self.lost = -1e9            # once; if it fails, the interpreter is as good
+                _compile(self, list(inputs))
+            return run(inputs)
+        return counted
+
     def structure(self) -> Structure | None:
         """The block as plain data."""
         if self._structure is None:
             self._structure = structure_of(self.state, self.held)
         return self._structure
 
-    def _show(self, run: Run) -> None:
-        structure = self.structure()
-        _log.info("%s block of %d ops, seen %d times, %s\n%s", self.state.sig.device.short, len(self.ops), self.seen,
-                  "op by op" if run is self._each else "interpreted", structure and structure.text())
+
+_jobs: list[Future] = []
+_builder: list[ThreadPoolExecutor] = []
+
+
+def _building() -> bool:
+    return bool(_jobs) and not _jobs[-1].done()
+
+
+def _compile(way: Way, inputs: list) -> None:
+    """Build a structure's kernels in a thread, run them once (PoCL compiles at the first launch), and let them
+    take over. One at a time; the interpreter's exit waits for it."""
+    def work() -> None:
+        try:
+            run = way.compiled()
+            if run is not None:
+                run(inputs)
+                way.settled = run
+        except Exception as error:      # nobody asked for it, and what runs now goes on
+            _log.info("block of %d ops could not be compiled: %s", len(way.ops), error)
+        inputs.clear()
+    if not _builder:
+        _builder.append(ThreadPoolExecutor(1, "cltensor-builder"))
+    _jobs[:] = [_builder[0].submit(work)]
+
+
+def _build_seconds() -> float:
+    """What a build costs here, by those of this process; from a disk cache it is a tenth."""
+    seconds = [s for _, _, s in build.programs()[-16:]]
+    return min(max(sum(seconds) / max(1, len(seconds)), BUILDS[0]), BUILDS[1])
 
 
 def _built(s: State) -> bool:
@@ -199,7 +262,7 @@ def _named(error: Exception, op: str) -> Exception:
 
 @contextmanager
 def forced(tier: str) -> Iterator[None]:
-    """Inside, blocks run "op by op" or through the "interpreter" where it can. For tests."""
+    """Inside, blocks run by this one of `TIERS` where it can. For tests."""
     _forced.append(tier)
     forget()
     try:

@@ -12,6 +12,7 @@ from cltensor.core.tensor import from_numpy
 from cltensor.interpret import defer, tiers
 
 PROGRAMS, TOGETHER = 300, 20
+COMPILED = 6            # every sixth program is compiled too, since each is a few builds
 UNARY = [tf.sqrt, tf.negative, tf.square, tf.tanh, tf.exp, tf.abs, tf.sigmoid, tf.nn.relu, tf.sign, tf.log, tf.sin,
          tf.reciprocal]
 BINARY = [tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum, tf.minimum, tf.squared_difference]
@@ -72,6 +73,8 @@ def test_random_programs(first):
     for tier in tiers.TIERS:
         with defer.using("1"), tiers.forced(tier):
             for seed, expected in zip(seeds, want):
+                if tier == "compiled" and seed % COMPILED:
+                    continue
                 found = program(seed)
                 wrong = [i for i, (a, b) in enumerate(zip(expected, found)) if differ(a, b)]
                 assert len(found) == len(expected) and not wrong, f"{tier}, program {seed}: values {wrong}"
