@@ -42,26 +42,44 @@ class Record:
         raise NotImplementedError
 
 
+def wanting(op: OpDef, tracked: tuple) -> tuple | None:
+    """Which inputs a gradient is wanted for, if these are tracked; None if for none."""
+    known = _wanting.get((op, tracked))
+    if known is None:
+        need = tracked if op.variadic else tuple(t and v is not None for t, v in zip(tracked, op.vjps))
+        known = _wanting[op, tracked] = (need if any(need) else None,)
+    return known[0]
+
+
+def _read_by(op: OpDef, need: tuple) -> tuple[tuple, tuple]:
+    """Which inputs and results the rules of the inputs needed read."""
+    known = _reads.get((op, need))
+    if known is None:
+        rules_needed = [v for i, v in enumerate(op.vjps) if v is not None and (op.variadic or need[i])]
+        known = _reads[op, need] = (tuple({k for v in rules_needed for k in v.inputs}),
+                                    tuple({k for v in rules_needed for k in v.outputs}))
+    return known
+
+
+_wanting: dict[tuple, tuple] = {}       # small: an op and a tuple of flags
+_reads: dict[tuple, tuple] = {}
+
+
 class OpRecord(Record):
     """An op that ran, with the values its gradient rules read and nothing more."""
 
     __slots__ = ("op", "attrs", "xs", "ys")
 
-    def __init__(self, op: OpDef, attrs: tuple, inputs: tuple, outs: tuple, tracked: tuple):
+    def __init__(self, op: OpDef, attrs: tuple, inputs: tuple, outs: tuple, need: tuple):
         self.op, self.attrs, self.name = op, attrs, op.name
         # uid 0 is no tensor: Python scalars, and inputs no gradient is wanted for
-        self.in_uids = tuple(x.uid if t else 0 for x, t in zip(inputs, tracked))
-        self.in_specs = tuple(x.spec if isinstance(x, Tensor) else None for x in inputs)
-        self.out_uids = tuple(y.uid for y in outs)
-        self.out_specs = tuple(y.spec for y in outs)
-        self.xs: dict[int, Any] = {}
-        self.ys: dict[int, Any] = {}
-        for i, vjp in enumerate(op.vjps):
-            if vjp is not None and (op.variadic or tracked[i]):
-                for k in vjp.inputs:
-                    self.xs[k] = inputs[k]
-                for k in vjp.outputs:
-                    self.ys[k] = outs[k]
+        self.in_uids = tuple([x.uid if wanted else 0 for x, wanted in zip(inputs, need)])
+        self.in_specs = tuple([x.sig.spec if isinstance(x, Tensor) else None for x in inputs])
+        self.out_uids = tuple([y.uid for y in outs])
+        self.out_specs = tuple([y.sig.spec for y in outs])
+        xs, ys = _read_by(op, need)
+        self.xs: dict[int, Any] = {k: inputs[k] for k in xs}
+        self.ys: dict[int, Any] = {k: outs[k] for k in ys}
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
         if self.op.variadic:
@@ -168,24 +186,30 @@ def backprop(records: list, seeds: dict[int, list], sources: set, consume: bool)
     pending = records if consume else list(records)
     while pending:
         r = pending.pop()
-        if parts.keys().isdisjoint(r.out_uids):
-            continue
-        wanted = tuple(uid in live for uid in r.in_uids)
         gradients: list = []
         for uid in r.out_uids:
             got = parts.pop(uid, None)
-            total = None if got is None else _accumulate(got)
-            if uid in sources and total is not None:
+            total = None if got is None else got[0] if len(got) == 1 else _accumulate(got)
+            if total is not None and uid in sources:
                 done[uid] = total
             gradients.append(total)
-        if not any(wanted):
+        wanted = tuple([uid in live for uid in r.in_uids])
+        if True not in wanted:
             continue
-        device = next(g for g in gradients if g is not None).placed_on
-        dense = tuple(zeros(s, device) if g is None else g.as_tensor() if isinstance(g, IndexedSlices) else g
-                      for g, s in zip(gradients, r.out_specs))
+        first = next((g for g in gradients if g is not None), None)
+        if first is None:
+            continue
+        device = first.placed_on
+        dense = tuple([zeros(s, device) if g is None else g.as_tensor() if isinstance(g, IndexedSlices) else g
+                       for g, s in zip(gradients, r.out_specs)])
         for uid, want, spec, g in zip(r.in_uids, wanted, r.in_specs, r.backward(dense, wanted)):
             if want and g is not None:
-                parts.setdefault(uid, []).append(_fit(g, spec, r.name, device))
+                if type(g) is not Tensor or g.sig.spec is not spec:
+                    g = _fit(g, spec, r.name, device)
+                if uid in parts:
+                    parts[uid].append(g)
+                else:
+                    parts[uid] = [g]
     for uid, got in parts.items():
         if uid in sources:
             done[uid] = _accumulate(got)

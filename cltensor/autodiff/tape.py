@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, zeros
+from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, wanting, zeros
 from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.base.shapes import show
@@ -63,21 +63,17 @@ class GradientTape:
     # -- recording: called by the gate
     def record(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         """An op ran; keep it if it depends on something watched and has a gradient."""
-        tracked = self._tracked
-        for x in inputs:
-            if isinstance(x, Tensor) and x.uid in tracked:
-                break
-        else:
+        if not op.vjps:
             return
-        vjps = op.vjps
-        if not vjps:
+        tracked = self._tracked
+        found = tuple([isinstance(x, Tensor) and x.uid in tracked for x in inputs])
+        if True not in found:
+            return
+        need = wanting(op, found)
+        if need is None:
             return
         outs = out if type(out) is tuple else (out,)
-        need = tuple(isinstance(x, Tensor) and x.uid in tracked and (op.variadic or vjps[i] is not None)
-                     for i, x in enumerate(inputs))
-        if not any(need):
-            return
-        floating = [y.uid for y in outs if y.dtype.is_floating]
+        floating = [y.uid for y in outs if y.sig.spec.dtype.is_floating]
         if floating:
             self._records.append(OpRecord(op, attrs, inputs, outs, need))
             tracked.update(floating)

@@ -73,8 +73,9 @@ class _State(threading.local):
     @device.setter
     def device(self, device: Any) -> None:
         here = self.here
-        if here.device is not device:
-            here.device, here.pending = device, None
+        here.device = device
+        if device is not None and here.pending is not None and here.pending.device is not device:
+            here.pending = None
 
     @property
     def recorders(self) -> list:
@@ -119,7 +120,7 @@ _BOOL, _INT, _FLOAT = SlotSig("bool"), SlotSig("int"), SlotSig("float")
 # NumPy scalars that are subclasses of Python's, or come out of Python arithmetic, are weak like them
 SLOTS: dict[type, SlotSig] = {bool: _BOOL, np.bool_: _BOOL, int: _INT, float: _FLOAT, np.float64: _FLOAT,
                               np.float32: _FLOAT, np.int64: _INT, np.int32: _INT, Late: _FLOAT, LateInt: _INT}
-_readers: set = set()          # classes with a cheap as_tensor(): variables
+readers: set = set()          # classes with a cheap as_tensor(): variables
 _Tensor: Any = None
 _convert: Callable
 _bind: Callable
@@ -135,7 +136,7 @@ def install_tensor(tensor: type, convert: Callable) -> None:
 
 def install_reader(cls: type) -> None:
     """Name a class whose instances become tensors by `as_tensor()`."""
-    _readers.add(cls)
+    readers.add(cls)
 
 
 def install_eager(bind: Callable) -> None:
@@ -174,8 +175,8 @@ def execute(op: OpDef, inputs: tuple, attrs: tuple = ()) -> Any:
             key.append(x.sig)
         elif slots and kind in SLOTS:
             key.append(SLOTS[kind])
-        elif kind in _readers:          # a variable: read it, and look again
-            return execute(op, tuple([x.as_tensor() if type(x) in _readers else x for x in inputs]), attrs)
+        elif kind in readers:          # a variable: read it, and look again
+            return execute(op, tuple([x.as_tensor() if type(x) in readers else x for x in inputs]), attrs)
         else:
             inputs, key = prepare(op, inputs, attrs)
             break

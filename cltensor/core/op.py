@@ -37,10 +37,11 @@ _REGISTRY: dict[str, OpDef] = {}
 class Vjp:
     """A gradient rule with what it reads, taken from its parameter names."""
 
-    __slots__ = ("rule", "reads", "inputs", "outputs")
+    __slots__ = ("rule", "reads", "inputs", "outputs", "waits")
 
     def __init__(self, rule: Callable):
         self.rule = rule
+        self.waits = False          # known to be made of ops that may wait (autodiff/rules.py)
         self.reads = tuple(_reading(n) for n in inspect.signature(rule).parameters)
         self.inputs = tuple(i for kind, i in self.reads if kind == "x")
         self.outputs = tuple(i for kind, i in self.reads if kind == "y")

@@ -28,7 +28,7 @@ from typing import Any
 from cltensor.base import config
 from cltensor.base.dtypes import bool_, float16, float32
 from cltensor.core import dispatch
-from cltensor.core.dispatch import SLOTS, Here, execute, state
+from cltensor.core.dispatch import SLOTS, Here, execute, readers, state
 from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.core.spec import sig_of
@@ -162,7 +162,7 @@ _live = _counter()
 # -- the gate's way in
 def _open(here: Here, inputs: tuple) -> Pending | None:
     """The thread's block on the device of these inputs; None where ops run at once."""
-    if not _enabled():
+    if not here.blocks and not _enabled():
         here.immediate = NEVER
         return None
     device = place(inputs)
@@ -180,11 +180,6 @@ def _enabled() -> bool:
     return bool(mode != "0")
 
 
-def _code(op: OpDef, attrs: tuple) -> int:
-    found = _codes.get((op, attrs))
-    return _codes.setdefault((op, attrs), _next_code() << 20) if found is None else found
-
-
 def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
     """Put an op off: its result, pending; None where it cannot wait, and then nothing has changed.
 
@@ -195,8 +190,16 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
         block = _open(here, inputs)
         if block is None:
             return None
-    if not (code := _code(op, attrs)):
+    code = _codes.get((op, attrs))
+    if code is None:
+        code = _codes.setdefault((op, attrs), _next_code() << 20)
+    if not code:
         return None
+    x = inputs[0]
+    if len(inputs) == 1 and type(x) is Tensor and x.pending is block and not op.variadic:
+        after = block.state.next.get(code + x.state.left)
+        if after is not None:
+            return None if after is REFUSED else _appended(here, block, after, op, attrs, inputs)
     at, slots = block.state, block.slots
     operands: list = []
     numbers: list = []
@@ -222,6 +225,8 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
         elif op.slots is True and kind in _NUMBERS:
             numbers.append(float(x))
             operands.append(None)
+        elif kind in readers:
+            return append(here, op, tuple([x.as_tensor() if type(x) in readers else x for x in inputs]), attrs)
         else:
             return None
     if numbers and not _typed(op, operands):
@@ -319,11 +324,13 @@ def restart() -> None:
 # -- short cuts through the gate
 def unary(op: OpDef) -> Callable:
     """The public function of an expression row of one input."""
-    code = _code(op, ())
+    code = _codes.setdefault((op, ()), _next_code() << 20)
 
     def public(x: Any, name: str | None = None) -> Any:
         here = state.here
         block = here.pending
+        if type(x) in readers:
+            x = x.as_tensor()
         if block is None or type(x) is not Tensor:
             return execute(op, (x,))
         try:
@@ -347,7 +354,7 @@ def unary(op: OpDef) -> Callable:
 
 def binary(op: OpDef) -> Callable:
     """The public function of an expression row of two inputs."""
-    code = _code(op, ())
+    code = _codes.setdefault((op, ()), _next_code() << 20)
     left = code + (NUMBER << 10)
 
     def public(x: Any, y: Any, name: str | None = None) -> Any:
@@ -367,12 +374,12 @@ def binary(op: OpDef) -> Callable:
                     after = block.state.next[left + b]
                     number = float(x)
                 else:
-                    return execute(op, (x, y))
+                    return public(x.as_tensor(), y) if kind in readers else execute(op, (x, y))
             elif (kind is float or kind is int) and type(x) is Tensor:
                 after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10) + NUMBER]
                 number = float(y)
             else:
-                return execute(op, (x, y))
+                return public(x, y.as_tensor()) if kind in readers else execute(op, (x, y))
         except KeyError:                # a new leaf or structure
             return execute(op, (x, y))
         if number is not None:
