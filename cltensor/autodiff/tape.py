@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, wanting, zeros
+from cltensor.autodiff.recall import Mark, key_of, recall, remember
 from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.base.shapes import show
@@ -77,10 +78,18 @@ class GradientTape:
         if floating:
             self._records.append(OpRecord(op, attrs, inputs, outs, need))
             tracked.update(floating)
+            trail = self._trail
+            if trail is not None:
+                block = out.pending if type(out) is Tensor else None
+                if block is not None and (not trail or trail[0] is block):
+                    trail += (out.state, need) if trail else (block, out.state, need)
+                else:
+                    self._trail = None
 
     def record_custom(self, record: Record) -> None:
         """A custom gradient's record, kept on the same terms."""
         if not self._tracked.isdisjoint(record.in_uids):
+            self._trail = None
             self._records.append(record)
             self._tracked.update(record.out_uids)
 
@@ -140,6 +149,7 @@ class GradientTape:
     def reset(self) -> None:
         """Forget everything recorded and watched."""
         self._records: list = []
+        self._trail: list | None = []       # see recall.py
         self._tracked: set = set()
         self._watched: dict[int, Variable] = {}
         self._reads: dict[int, tuple[Variable, list]] = {}
@@ -175,25 +185,37 @@ class GradientTape:
                                            f"{s!r:.60} is a {type(s).__name__}")
         if getattr(state.interpreter, "symbolic", False):
             return nest.pack_sequence_as(sources, self._in_graph(target, flat, output_gradients, unconnected_gradients))
-        seeds = self._seeds(target, output_gradients)
         uids = [self._uids_of(s) for s in flat]
-        wanted = {u for some in uids for u in some}
         here = self._active and not self._persistent
         if here:
             self.__exit__()
         try:
-            self._used = True
-            found = backprop(self._records, seeds, wanted, consume=not self._persistent)
-            out = [self._total(found, some, s, unconnected_gradients) for some, s in zip(uids, flat)]
+            out = self._walk(target, flat, uids, output_gradients, unconnected_gradients)
         finally:
             if not self._persistent:
                 used = self.__dict__
-                used["_records"], used["_tracked"] = [], set()
+                used["_records"], used["_tracked"], used["_trail"] = [], set(), []
             if here:
                 self.__enter__()
         if self._persistent:        # its records go on holding the values
             defer.flush()
         return nest.pack_sequence_as(sources, out)
+
+    def _walk(self, target: Any, sources: list, uids: list, output_gradients: Any, unconnected: str) -> list:
+        key = None if output_gradients is not None else key_of(self._trail, self._records, nest.flatten(target), sources,
+                                                               uids)
+        out = recall(key)
+        if out is not None:
+            self._used = True
+            return out
+        mark = None if key is None else Mark()
+        seeds = self._seeds(target, output_gradients)
+        self._used = True
+        found = backprop(self._records, seeds, {u for some in uids for u in some}, consume=not self._persistent)
+        out = [self._total(found, some, s, unconnected) for some, s in zip(uids, sources)]
+        if mark is not None and key is not None:
+            remember(key, mark, out)
+        return out
 
     def _in_graph(self, target: Any, sources: list, output_gradients: Any, unconnected: str) -> list:
         """Where shapes may be open the graph defers the walk; the tape says which sources it watched."""

@@ -9,8 +9,8 @@ those are written, what they do not need is not computed.
 
 A structure seen for the first time runs op by op, as preparing anything costs more than that saves; unless one of
 its kernels has not been built yet, which costs a hundred times more than the interpreter's plan. Seen again, it
-goes to the interpreter, where three ops or more gain by it. What the interpreter loses against a kernel of its own
-is added up, and when that exceeds what a build costs, the kernel is built beside the program (`_compile`), and
+goes to the interpreter, where three ops or more gain by it. What is lost against a kernel of its own is added up,
+and when that exceeds what a build costs, the kernel is built beside the program (`_compile`), and
 takes over when it is ready.
 """
 
@@ -40,6 +40,7 @@ TIERS = ("op by op", "interpreter", "compiled")
 TRIALS = 16             # times a short block may go to the interpreter before kernels of its own are built
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
 PER_RUN, PER_ELEMENT = 2e-6, 2e-11      # seconds the interpreter loses: setting arguments, and decoding per op
+PER_LAUNCH, PER_PASS = 3e-6, 2e-10      # what each op too many by itself loses: a launch, and a way through memory
 BUILDS = 0.05, 0.5                      # seconds a build is taken for, at least and at most
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
@@ -91,12 +92,16 @@ class Way:
             short = self.seen <= TRIALS and self.ops[-1].sig.spec.size <= SMALL
             if self.force or many and self.seen > 1 or (many or short) and not all(map(_built, self.ops)):
                 run, title = self.interpreted(), "interpreter"
+        largest, ops = max([s.sig.spec.size for s in self.ops], default=0), len(self.ops)
         if run is None:
             run, title = self.each, "op by op"
-        elif many and not self.force:
-            run = self._counting(run)
-        if not self.traced and (many and self.seen > 1 or run is self._each and not many or self.force):
+            stays, loss = self.seen > 1 or not many, (ops - 1) * (PER_LAUNCH + PER_PASS * largest)
+        else:
+            stays, loss = self.seen > 1 and many, PER_RUN + PER_ELEMENT * largest * ops
+        if self.force:
             self.settled = run
+        elif stays and not self.traced:
+            self.settled = self._counting(run, loss) if ops > 1 else run
         return run, title
 
     @property
@@ -123,10 +128,8 @@ class Way:
         plan = None if structure is None else lower_compiled(structure.block, device.traits)
         return None if plan is None or structure is None else _fused(structure, plan, device)
 
-    def _counting(self, run: Run) -> Run:
-        """The interpreter's run, counting what it costs too much: for enough of it the structure is compiled."""
-        loss = PER_RUN + PER_ELEMENT * max(s.sig.spec.size for s in self.ops) * len(self.ops)
-
+    def _counting(self, run: Run, loss: float) -> Run:
+        """A run that counts the seconds it costs too much: for enough of them the structure is compiled."""
         def counted(inputs: list) -> list[Tensor]:
             self.lost += loss
             if self.lost > BUILDS[0] and self.lost > _build_seconds() and not _building():
