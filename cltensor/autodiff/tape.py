@@ -59,6 +59,7 @@ class GradientTape:
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         self._persistent, self._watch_reads = persistent, watch_accessed_variables
         self._active = self._used = False
+        self._trail: list | None = []       # where the records are in the pending block: see recall.py
         self.reset()
 
     # -- recording: called by the gate
@@ -149,7 +150,7 @@ class GradientTape:
     def reset(self) -> None:
         """Forget everything recorded and watched."""
         self._records: list = []
-        self._trail: list | None = []       # see recall.py
+        self._trail = []
         self._tracked: set = set()
         self._watched: dict[int, Variable] = {}
         self._reads: dict[int, tuple[Variable, list]] = {}
@@ -202,8 +203,9 @@ class GradientTape:
         return nest.pack_sequence_as(sources, out)
 
     def _walk(self, target: Any, sources: list, uids: list, output_gradients: Any, unconnected: str) -> list:
-        key = None if output_gradients is not None else key_of(self._trail, self._records, nest.flatten(target), sources,
-                                                               uids)
+        key = None
+        if output_gradients is None:
+            key = key_of(self._trail, self._records, nest.flatten(target), sources, uids)
         out = recall(key)
         if out is not None:
             self._used = True

@@ -94,8 +94,8 @@ class Pending:
             elif len(tensors) == 1:
                 self.history[1] += 1
             if way.held:
-                for i, value in zip(way.held, way.run(inputs)):
-                    tensors[i].settle(value.buffer)
+                for i, buffer in zip(way.held, way.run(inputs)):
+                    tensors[i].settle(buffer)
         except BaseException as error:
             failed = Failed(error)
             for t, wanted in zip(tensors, live):
@@ -127,7 +127,7 @@ class Pending:
             return
         live = (False,) * (at.ops - 1) + (True,)
         way = at.plans.get(live) or at.plans.setdefault(live, Way(at, live))
-        t.settle(way.run(inputs)[0].buffer)
+        t.settle(way.run(inputs)[0])
 
     def full(self, why: int) -> None:
         """A limit is reached: run, unless it is the bytes of leaves and they are held elsewhere too."""

@@ -26,7 +26,7 @@ from cltensor.base import config
 from cltensor.core.dispatch import bound
 from cltensor.core.tensor import Tensor
 from cltensor.interpret import instructions  # noqa: F401  (what the interpreter kernel knows)
-from cltensor.interpret.runner import bind_plan
+from cltensor.interpret.runner import bind_launches
 from cltensor.interpret.structure import Structure, needed, structure_of
 from cltensor.interpret.trie import State, forget
 from cltensor.kernels import build
@@ -44,7 +44,7 @@ PER_LAUNCH, PER_PASS = 3e-6, 2e-10      # what each op too many by itself loses:
 BUILDS = 0.05, 0.5                      # seconds a build is taken for, at least and at most
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
-Run = Callable[[list], list[Tensor]]
+Run = Callable[[list], list]            # inputs of a block -> buffers of the values held
 
 
 def _forcing() -> str:
@@ -69,8 +69,8 @@ class Way:
         self._interpreted: Run | None | bool = False
         self._structure: Structure | None = None
 
-    def run(self, inputs: list) -> list[Tensor]:
-        """The values held, from the block's inputs."""
+    def run(self, inputs: list) -> list:
+        """The buffers of the values held, from the block's inputs."""
         run = self.settled
         return (run or self._choose())(inputs)
 
@@ -130,7 +130,7 @@ class Way:
 
     def _counting(self, run: Run, loss: float) -> Run:
         """A run that counts the seconds it costs too much: for enough of them the structure is compiled."""
-        def counted(inputs: list) -> list[Tensor]:
+        def counted(inputs: list) -> list:
             self.lost += loss
             if self.lost > BUILDS[0] and self.lost > _build_seconds() and not _building():
                 self.lost = -1e9            # once; if it fails, the interpreter is as good
@@ -187,37 +187,41 @@ def _built(s: State) -> bool:
 class _Name:
     """Lends a fused block its name."""
 
-    __slots__ = ("name", "outputs")
+    __slots__ = ("name",)
     may_fail, fails = False, ""
 
     def __init__(self, structure: Structure):
         names = list(dict.fromkeys(s.split()[2] for s in structure.names))
         self.name = "block of " + ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        self.outputs = len(structure.outs)
 
 
-def _fused(structure: Structure, plan: object, device: object) -> Run:
-    bound_plan = bind_plan(_Name(structure), plan, device, structure.ins, structure.outs)
-    reads, results = structure.inputs, structure.results
-    if len(results) == 1:
-        return lambda inputs: [bound_plan(tuple([inputs[i] for i in reads]))]
-    if len(structure.outs) == 1:
-        return lambda inputs: [bound_plan(tuple([inputs[i] for i in reads]))] * len(results)
-    if results == tuple(range(len(results))):
-        return lambda inputs: bound_plan(tuple([inputs[i] for i in reads]))
+def _fused(structure: Structure, plan: Any, device: Any) -> Run:
+    launches = bind_launches(_Name(structure), plan, device, structure.ins, structure.outs)
+    reads, results, workspace = structure.inputs, structure.results, plan.workspace
+    sizes = [s.nbytes for s in structure.outs]
+    allocate, launch = device.memory.allocate, device.queue.launch
 
-    def run(inputs: list) -> list[Tensor]:
-        found = bound_plan(tuple([inputs[i] for i in reads]))
-        return [found[i] for i in results]
+    def run(inputs: list) -> list:
+        values = [inputs[i] for i in reads]
+        made = [allocate(n) for n in sizes]
+        works = [allocate(n) for n in workspace]
+        for one in launches:
+            args = [values[i].buffer.mem for i in one.ins]
+            args += [made[i].mem for i in one.outs]
+            if works:
+                args += [works[i].mem for i in one.works]
+            args += [cast(values[i]) for i, cast in one.slots]
+            one.run(launch, args)
+        return [made[i] for i in results]
     return run
 
 
 def _alone(state: State) -> Run:
     operands = tuple([o if o >= 0 else ~o for o in state.operands])         # all leaves come before the numbers
 
-    def run(inputs: list) -> list[Tensor]:
+    def run(inputs: list) -> list:
         args = tuple([inputs[o] for o in operands])
-        return [(state.run or _bind(state, args))(args)]
+        return [(state.run or _bind(state, args))(args).buffer]
     return run
 
 
@@ -234,7 +238,7 @@ def _op_by_op(path: list[State], held: tuple) -> Run:
     steps = tuple((s, s.operands, tuple(drops.get(s.slot, ()))) for s in ops)
     size = len(path)
 
-    def run(inputs: list) -> list[Tensor]:
+    def run(inputs: list) -> list:
         values: list = [None] * size
         for slot, at in leaves:
             values[slot] = inputs[at]
@@ -246,7 +250,7 @@ def _op_by_op(path: list[State], held: tuple) -> Run:
                 raise _named(error, state.op.name) from None
             for slot in dropped:
                 values[slot] = None
-        return [values[slot] for slot in wanted]
+        return [values[slot].buffer for slot in wanted]
     return run
 
 
