@@ -68,7 +68,11 @@ class GradientTape:
         if not op.vjps:
             return
         tracked = self._tracked
-        found = tuple([isinstance(x, Tensor) and x.uid in tracked for x in inputs])
+        if len(inputs) == 2:            # most ops: a loop would cost as much as all else
+            a, b = inputs
+            found: tuple = (isinstance(a, Tensor) and a.uid in tracked, isinstance(b, Tensor) and b.uid in tracked)
+        else:
+            found = tuple([isinstance(x, Tensor) and x.uid in tracked for x in inputs])
         if True not in found:
             return
         need = wanting(op, found)
@@ -179,7 +183,8 @@ class GradientTape:
         if unconnected_gradients not in (UnconnectedGradients.NONE, UnconnectedGradients.ZERO):
             raise InvalidArgumentError(f"GradientTape.gradient: unconnected_gradients must be 'none' or 'zero', it is "
                                        f"{unconnected_gradients!r}")
-        flat = nest.flatten(sources)
+        plain = type(sources) is list and all([type(s) is Variable for s in sources])
+        flat = sources if plain else nest.flatten(sources)
         for s in flat:
             if not isinstance(s, (Tensor, Variable)):
                 raise InvalidArgumentError(f"GradientTape.gradient: sources must be tensors or variables, "
@@ -200,12 +205,13 @@ class GradientTape:
                 self.__enter__()
         if self._persistent:        # its records go on holding the values
             defer.flush()
-        return nest.pack_sequence_as(sources, out)
+        return out if plain else nest.pack_sequence_as(sources, out)
 
     def _walk(self, target: Any, sources: list, uids: list, output_gradients: Any, unconnected: str) -> list:
         key = None
         if output_gradients is None:
-            key = key_of(self._trail, self._records, nest.flatten(target), sources, uids)
+            targets = [target] if type(target) is Tensor else nest.flatten(target)
+            key = key_of(self._trail, self._records, targets, sources, uids)
         out = recall(key)
         if out is not None:
             self._used = True

@@ -355,33 +355,53 @@ def unary(op: OpDef) -> Callable:
 def binary(op: OpDef) -> Callable:
     """The public function of an expression row of two inputs."""
     code = _codes.setdefault((op, ()), _next_code() << 20)
-    left = code + (NUMBER << 10)
 
     def public(x: Any, y: Any, name: str | None = None) -> Any:
         here = state.here
         block = here.pending
         if block is None:
             return execute(op, (x, y))
-        kind = type(y)
-        number = None
-        try:
-            if kind is Tensor:
-                b = y.state.slot if y.pending is block else block.slots[y]
-                kind = type(x)
-                if kind is Tensor:
-                    after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10) + b]
-                elif kind is float or kind is int:
-                    after = block.state.next[left + b]
-                    number = float(x)
-                else:
-                    return public(x.as_tensor(), y) if kind in readers else execute(op, (x, y))
-            elif (kind is float or kind is int) and type(x) is Tensor:
-                after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10) + NUMBER]
-                number = float(y)
-            else:
-                return public(x, y.as_tensor()) if kind in readers else execute(op, (x, y))
-        except KeyError:                # a new leaf or structure
+        at, slots, number = block.state, block.slots, None
+        kind = type(x)
+        if kind in readers:
+            x = x.as_tensor()
+            kind = type(x)
+        if kind is Tensor:
+            a = x.state.slot if x.pending is block else slots.get(x)
+        elif kind is float or kind is int:
+            a, number = NUMBER, float(x)
+        else:
             return execute(op, (x, y))
+        kind = type(y)
+        if kind in readers:
+            y = y.as_tensor()
+            kind = type(y)
+        if kind is Tensor:
+            b = y.state.slot if y.pending is block else slots.get(y)
+        elif number is None and (kind is float or kind is int):
+            b, number = NUMBER, float(y)
+        else:
+            return execute(op, (x, y))
+        fresh = ()
+        if a is None or b is None:      # a new leaf: the common kind here, every other in `append`
+            if x is y or at.leaves >= LEAVES - 1:
+                return execute(op, (x, y))
+            if a is None:
+                at = at.next.get(x.sig)
+                if at is None or x.pending is not None:
+                    return execute(op, (x, y))
+                a, fresh = at.slot, (x,)
+            if b is None:
+                at = at.next.get(y.sig)
+                if at is None or y.pending is not None:
+                    return execute(op, (x, y))
+                b, fresh = at.slot, (*fresh, y)
+        after = at.next.get(code + (a << 10) + b)
+        if after is None:
+            return execute(op, (x, y))
+        for leaf in fresh:
+            block.inputs.append(leaf)
+            slots[leaf] = a if leaf is x else b
         if number is not None:
             block.inputs.append(number)
         block.state = after
