@@ -18,18 +18,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from cltensor.base import config
 from cltensor.core.dispatch import bound
 from cltensor.core.tensor import Tensor
-from cltensor.interpret import instructions  # noqa: F401  (what the interpreter kernel knows)
+from cltensor.interpret import builder, instructions  # noqa: F401  (what the interpreter kernel knows)
 from cltensor.interpret.runner import bind_launches
 from cltensor.interpret.structure import Structure, needed, structure_of
 from cltensor.interpret.trie import State, forget
-from cltensor.kernels import build
 from cltensor.kernels.chain import lower_compiled
 from cltensor.kernels.vm import lower_interpreted
 
@@ -41,7 +39,6 @@ TRIALS = 16             # times a short block may go to the interpreter before k
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
 PER_RUN, PER_ELEMENT = 2e-6, 2e-11      # seconds the interpreter loses: setting arguments, and decoding per op
 PER_LAUNCH, PER_PASS = 3e-6, 2e-10      # what each op too many by itself loses: a launch, and a way through memory
-BUILDS = 0.05, 0.5                      # seconds a build is taken for, at least and at most
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
 Run = Callable[[list], list]            # inputs of a block -> buffers of the values held
@@ -132,9 +129,9 @@ class Way:
         """A run that counts the seconds it costs too much: for enough of them the structure is compiled."""
         def counted(inputs: list) -> list:
             self.lost += loss
-            if self.lost > BUILDS[0] and self.lost > _build_seconds() and not _building():
+            if self.lost > builder.LEAST and self.lost > builder.build_seconds() and not builder.busy():
                 self.lost = -1e9            # once; if it fails, the interpreter is as good
-                _compile(self, list(inputs))
+                _compile(self)
             return run(inputs)
         return counted
 
@@ -145,35 +142,18 @@ class Way:
         return self._structure
 
 
-_jobs: list[Future] = []
-_builder: list[ThreadPoolExecutor] = []
+def _compile(way: Way) -> None:
+    """Build a structure's kernels beside the program, and let them take over."""
+    structure, device = way.structure(), way.state.sig.device
+    if structure is None:
+        return
 
-
-def _building() -> bool:
-    return bool(_jobs) and not _jobs[-1].done()
-
-
-def _compile(way: Way, inputs: list) -> None:
-    """Build a structure's kernels in a thread, run them once (PoCL compiles at the first launch), and let them
-    take over. One at a time; the interpreter's exit waits for it."""
-    def work() -> None:
-        try:
-            run = way.compiled()
-            if run is not None:
-                run(inputs)
-                way.settled = run
-        except Exception as error:      # nobody asked for it, and what runs now goes on
-            _log.info("block of %d ops could not be compiled: %s", len(way.ops), error)
-        inputs.clear()
-    if not _builder:
-        _builder.append(ThreadPoolExecutor(1, "cltensor-builder"))
-    _jobs[:] = [_builder[0].submit(work)]
-
-
-def _build_seconds() -> float:
-    """What a build costs here, by those of this process; from a disk cache it is a tenth."""
-    seconds = [s for _, _, s in build.programs()[-16:]]
-    return min(max(sum(seconds) / max(1, len(seconds)), BUILDS[0]), BUILDS[1])
+    def job() -> None:
+        plan = lower_compiled(structure.block, device.traits)
+        if plan is not None:
+            builder.rehearse(_Name(structure), plan, device, structure.ins, structure.outs)
+            way.settled = _fused(structure, plan, device)
+    builder.later(job, _Name(structure).name)
 
 
 def _built(s: State) -> bool:
