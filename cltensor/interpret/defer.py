@@ -4,8 +4,8 @@
     print(y)                reads y.buffer: the block runs, in one launch if it can (tiers.py); x * 0.5 is not
                             written, as nobody holds it
 
-`append` stands in the gate before the immediate path; `unary` and `binary` are short cuts through the same gate
-for the public functions that take one or two arguments. Shapes, dtypes and users' errors come at the call: all is
+`append` stands in the gate before the immediate path; shortcuts.py has the same for the public functions that take
+one or two arguments. Shapes, dtypes and users' errors come at the call: all is
 looked up first, and the block is changed last. A block runs (`flush`) when it is full, when a value of it is read,
 when a tape begins (so that the steps of a loop are cut alike) and after an optimizer's update.
 
@@ -28,17 +28,17 @@ from typing import Any
 from cltensor.base import config
 from cltensor.base.dtypes import bool_, float16, float32
 from cltensor.core import dispatch
-from cltensor.core.dispatch import SLOTS, Here, execute, readers, state
+from cltensor.core.dispatch import SLOTS, Here, readers, state
 from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.core.spec import sig_of
-from cltensor.core.tensor import Tensor, next_uid
+from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs, place
 from cltensor.interpret.tiers import Way
-from cltensor.interpret.trie import HEAVY, HELD, LEAVES, NUMBER, REFUSED, State, key_of, root_of
+from cltensor.interpret.trie import HEAVY, HELD, LEAVES, REFUSED, State, key_of, root_of
 from cltensor.runtime import device as devices
 
-__all__ = ["Pending", "flush", "unary", "binary", "active", "using", "restart"]
+__all__ = ["Pending", "flush", "code_of", "active", "using", "restart"]
 
 NEVER = 1 << 62                 # ops to run at once: all
 WINDOW, REST = 64, 1024         # flushes looked at; ops that run at once when most of them gained nothing
@@ -46,7 +46,6 @@ DTYPES = (float32, float16, bool_)
 _NUMBERS = frozenset(kind for kind, sig in SLOTS.items() if sig.slot != "bool" and not issubclass(kind, Late))
 _codes: dict[tuple, int] = {}   # (op, attributes) -> what edges call it; 0: it never waits
 _next_code = itertools.count(1).__next__
-_new = Tensor.__new__
 
 
 class Pending:
@@ -180,6 +179,11 @@ def _enabled() -> bool:
     return bool(mode != "0")
 
 
+def code_of(op: OpDef, attrs: tuple = ()) -> int:
+    """What edges of the trie call an op."""
+    return _codes.setdefault((op, attrs), _next_code() << 20)
+
+
 def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
     """Put an op off: its result, pending; None where it cannot wait, and then nothing has changed.
 
@@ -192,7 +196,7 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
             return None
     code = _codes.get((op, attrs))
     if code is None:
-        code = _codes.setdefault((op, attrs), _next_code() << 20)
+        code = code_of(op, attrs)
     if not code:
         return None
     x = inputs[0]
@@ -319,104 +323,6 @@ def restart() -> None:
     flush()
     here = state.here
     here.pending, here.immediate, here.blocks = None, 0, {}
-
-
-# -- short cuts through the gate
-def unary(op: OpDef) -> Callable:
-    """The public function of an expression row of one input."""
-    code = _codes.setdefault((op, ()), _next_code() << 20)
-
-    def public(x: Any, name: str | None = None) -> Any:
-        here = state.here
-        block = here.pending
-        if type(x) in readers:
-            x = x.as_tensor()
-        if block is None or type(x) is not Tensor:
-            return execute(op, (x,))
-        try:
-            after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10)]
-        except KeyError:                # a new leaf or structure
-            return execute(op, (x,))
-        block.state = after
-        t = _new(Tensor)
-        t.sig, t.state, t.pending = after.sig, after, block
-        t._buffer = t._host = None
-        t.uid = next_uid()
-        block.tensors.append(t)
-        if here.recorders:
-            for r in here.recorders:
-                r.record(op, (), (x,), t)
-        if after.stop:
-            block.full(after.stop)
-        return t
-    return public
-
-
-def binary(op: OpDef) -> Callable:
-    """The public function of an expression row of two inputs."""
-    code = _codes.setdefault((op, ()), _next_code() << 20)
-
-    def public(x: Any, y: Any, name: str | None = None) -> Any:
-        here = state.here
-        block = here.pending
-        if block is None:
-            return execute(op, (x, y))
-        at, slots, number = block.state, block.slots, None
-        kind = type(x)
-        if kind in readers:
-            x = x.as_tensor()
-            kind = type(x)
-        if kind is Tensor:
-            a = x.state.slot if x.pending is block else slots.get(x)
-        elif kind is float or kind is int:
-            a, number = NUMBER, float(x)
-        else:
-            return execute(op, (x, y))
-        kind = type(y)
-        if kind in readers:
-            y = y.as_tensor()
-            kind = type(y)
-        if kind is Tensor:
-            b = y.state.slot if y.pending is block else slots.get(y)
-        elif number is None and (kind is float or kind is int):
-            b, number = NUMBER, float(y)
-        else:
-            return execute(op, (x, y))
-        fresh = ()
-        if a is None or b is None:      # a new leaf: the common kind here, every other in `append`
-            if x is y or at.leaves >= LEAVES - 1:
-                return execute(op, (x, y))
-            if a is None:
-                at = at.next.get(x.sig)
-                if at is None or x.pending is not None:
-                    return execute(op, (x, y))
-                a, fresh = at.slot, (x,)
-            if b is None:
-                at = at.next.get(y.sig)
-                if at is None or y.pending is not None:
-                    return execute(op, (x, y))
-                b, fresh = at.slot, (*fresh, y)
-        after = at.next.get(code + (a << 10) + b)
-        if after is None:
-            return execute(op, (x, y))
-        for leaf in fresh:
-            block.inputs.append(leaf)
-            slots[leaf] = a if leaf is x else b
-        if number is not None:
-            block.inputs.append(number)
-        block.state = after
-        t = _new(Tensor)
-        t.sig, t.state, t.pending = after.sig, after, block
-        t._buffer = t._host = None
-        t.uid = next_uid()
-        block.tensors.append(t)
-        if here.recorders:
-            for r in here.recorders:
-                r.record(op, (), (x, y), t)
-        if after.stop:
-            block.full(after.stop)
-        return t
-    return public
 
 
 dispatch.install_deferred(append)

@@ -16,7 +16,7 @@ from cltensor.base.dtypes import DType
 from cltensor.base.errors import DTypeError
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
-from cltensor.interpret.defer import binary, unary
+from cltensor.interpret.shortcuts import binary, unary
 
 __all__ = ["elementwise", "FLOAT", "NUMBER", "ANY", "INTEGER", "BOOL"]
 
