@@ -30,6 +30,12 @@ from cltensor.graph.function import defun as function
 from cltensor.graph.building import (
     control_dependencies, gradients, group, no_op, placeholder, placeholder_with_default,
 )
+from cltensor.graph.checks import (
+    Assert, Print, assert_equal, assert_greater, assert_greater_equal, assert_integer, assert_less,
+    assert_less_equal, assert_near, assert_negative, assert_non_negative, assert_non_positive,
+    assert_none_equal, assert_positive, assert_rank, assert_rank_at_least, assert_rank_in,
+    assert_scalar, assert_type, print_tensors as print,
+)
 from cltensor.graph.collections import (
     GraphKeys, add_to_collection, add_to_collections, get_collection, get_collection_ref,
 )
@@ -120,11 +126,15 @@ _operators.install()
 _mode.start()
 
 __all__ = [
-    "AUTO_REUSE", "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions", "GradientTape",
-    "Graph", "GraphKeys", "IndexedSlices", "InteractiveSession", "Operation", "Session", "Tensor",
-    "TensorShape", "TensorSpec", "UnconnectedGradients", "Variable", "VariableScope", "abs",
-    "acos", "acosh", "add", "add_n", "add_to_collection", "add_to_collections", "all_variables",
-    "app", "argmax", "argmin", "argsort", "as_dtype", "asin", "asinh",
+    "AUTO_REUSE", "Assert", "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions",
+    "GradientTape", "Graph", "GraphKeys", "IndexedSlices", "InteractiveSession", "Operation",
+    "Print", "Session", "Tensor", "TensorShape", "TensorSpec", "UnconnectedGradients", "Variable",
+    "VariableScope", "abs", "acos", "acosh", "add", "add_n", "add_to_collection",
+    "add_to_collections", "all_variables", "app", "argmax", "argmin", "argsort", "as_dtype",
+    "asin", "asinh", "assert_equal", "assert_greater", "assert_greater_equal", "assert_integer",
+    "assert_less", "assert_less_equal", "assert_near", "assert_negative", "assert_non_negative",
+    "assert_non_positive", "assert_none_equal", "assert_positive", "assert_rank",
+    "assert_rank_at_least", "assert_rank_in", "assert_scalar", "assert_type",
     "assert_variables_initialized", "assign", "assign_add", "assign_sub", "atan", "atan2",
     "atanh", "bincount", "bool", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
     "check_numerics", "cholesky", "cholesky_solve", "clip_by_average_norm", "clip_by_global_norm",
@@ -151,11 +161,11 @@ __all__ = [
     "minimum", "mod", "model_variables", "moving_average_variables", "multinomial", "multiply",
     "name_scope", "negative", "nest", "newaxis", "nn", "no_host_reads", "no_op", "no_regularizer",
     "norm", "not_equal", "numerics_check", "one_hot", "ones", "ones_initializer", "ones_like",
-    "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default", "pow", "py_func",
-    "qr", "random", "random_crop", "random_normal", "random_normal_initializer", "random_shuffle",
-    "random_uniform", "random_uniform_initializer", "range", "rank", "realdiv", "reciprocal",
-    "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min",
-    "reduce_prod", "reduce_sum", "repeat", "report_uninitialized_variables",
+    "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default", "pow", "print",
+    "py_func", "qr", "random", "random_crop", "random_normal", "random_normal_initializer",
+    "random_shuffle", "random_uniform", "random_uniform_initializer", "range", "rank", "realdiv",
+    "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean",
+    "reduce_min", "reduce_prod", "reduce_sum", "repeat", "report_uninitialized_variables",
     "reset_default_graph", "reshape", "reverse", "reverse_sequence", "reverse_v2", "rint", "roll",
     "round", "rsqrt", "saturate_cast", "saved_model", "scan", "scatter_nd", "segment_sum",
     "self_adjoint_eig", "self_adjoint_eigvals", "sequence_mask", "set_random_seed",

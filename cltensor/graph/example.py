@@ -121,7 +121,7 @@ def _dtype(later: Later, symbols: list) -> Any:
         given.apply_defaults()
     except (TypeError, ValueError):
         given = None
-    asked = given.arguments.get("dtype") if given is not None else None
+    asked = None if given is None else given.arguments.get("dtype", given.arguments.get("out_type"))
     return (as_dtype(asked) if asked is not None
             else next((s.dtype for s in symbols if s.dtype.is_floating), symbols[0].dtype))
 

@@ -15,13 +15,13 @@ from cltensor.core.dispatch import eagerly, execute, state
 from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
-from cltensor.core.tensor import Tensor, from_numpy, to_array
+from cltensor.core.tensor import Tensor, convert, from_numpy, to_array
 from cltensor.interpret.record import EFFECT, Node, Symbol
 
 if TYPE_CHECKING:
     from cltensor.graph.graph import Graph
 
-__all__ = ["GRADIENTS", "LATER", "REPORT", "WALKED", "Later", "Island", "needed", "perform",
+__all__ = ["GRADIENTS", "LATER", "REPORT", "INSPECT", "WALKED", "Later", "Island", "needed", "perform",
            "late_now", "symbols_in", "put_in"]
 
 FOLDED = 1024               # bytes of integers that are computed at once where all inputs are known
@@ -32,7 +32,15 @@ LATER = OpDef("later", ("inputs",), lambda *specs: specs, run=lambda *xs: xs, ty
               doc="A call of a graph that is made when sizes are known.")
 REPORT = OpDef("report", ("inputs",), lambda *specs, call: Spec((), "bool"), run=lambda *xs, call: True, types="",
                pure=False, doc="Something Python does with values of a run.")
-WALKED = (EFFECT, GRADIENTS, LATER, REPORT)         # host rows that do not keep a run from being compiled
+INSPECT = OpDef("inspect", ("values",), lambda *specs, look: Spec((), "bool"),
+                run=lambda *xs, look: _inspected(xs, look), types="any", pure=False,
+                doc="Python looks at values in the middle of a run, and may stop it.")
+WALKED = (EFFECT, GRADIENTS, LATER, REPORT, INSPECT)         # host rows that do not keep a run from being compiled
+
+
+def _inspected(xs: tuple, look: Callable) -> Tensor:
+    look(*map(to_array, xs))
+    return convert(True)
 
 
 def needed(graph: Graph, wanted: list, fed: Any) -> list[Node]:

@@ -253,6 +253,10 @@ def size(input: Any, name: str | None = None, out_type: Any = int32) -> Any:
 
 
 @sized
+def _rank(input: Any, out_type: Any) -> Any:
+    return from_numpy(np.array(convert(input).spec.rank, out_type.np))
+
+
 def rank(input: Any, name: str | None = None) -> Any:
     """The number of dimensions as a 0-d int32 tensor, known to the host.
 
@@ -261,4 +265,4 @@ def rank(input: Any, name: str | None = None) -> Any:
         >>> int(tf.rank(tf.zeros([2, 3])))
         2
     """
-    return from_numpy(np.array(convert(input).spec.rank, np.int32))
+    return _rank(input, int32)

@@ -46,7 +46,7 @@ def test_inputs_repeat() -> None:
 
 # Rows that stand for something else in a graph and compute nothing: test_session.py and test_control_graph.py in
 # tests/device have their tests
-OF_GRAPHS = {"effect", "gradients", "later", "report", "py_func", "control", "counter", "one_holds"}
+OF_GRAPHS = {"effect", "gradients", "later", "report", "inspect", "py_func", "control", "counter", "one_holds"}
 
 
 def test_every_registered_op_has_a_row() -> None:
