@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,15 @@ _TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 class Builder:
-    """An ONNX graph: nodes and initializers, each value by its name."""
+    """An ONNX graph: nodes and initializers, each value by its name.
 
-    def __init__(self, graph: GraphDef, bundle: Bundle):
-        self.graph, self.bundle = graph, bundle
+    Args:
+        operators: op -> function of a Call that writes it, and returns the names of its results.
+    """
+
+    def __init__(self, graph: GraphDef, bundle: Bundle, operators: dict[str, Callable[[Call], Any]]):
+        self.graph, self.bundle, self.operators = graph, bundle, operators
+        self.outermost = graph
         self.onnx = optional.load("onnx", extra="onnx")
         self.nodes: list[Any] = []
         self.initializers: dict[str, np.ndarray] = {}
@@ -76,9 +82,34 @@ class Builder:
         wish = self.bundle.variables[ref.index].name if ref.kind == "variable" else "constant"
         return self.constant(array, array.dtype, wish)      # type: ignore[union-attr]
 
-    def made(self, names: Any) -> None:
-        """These are the results of the next node."""
-        self._made.append((names,) if isinstance(names, str) else tuple(names))
+    def write(self) -> None:
+        """Append what the graph's nodes are in ONNX.
+
+        Raises: UnimplementedError naming an op without a counterpart.
+        """
+        for i, node in enumerate(self.graph.nodes):
+            call = Call(self, i, node)
+            if node.op not in self.operators:
+                raise call.refuse()
+            names = self.operators[node.op](call)
+            self._made.append((names,) if isinstance(names, str) else tuple(names))
+
+    def within(self, graph: GraphDef) -> Builder:
+        """A builder that appends another graph's nodes where this one stands."""
+        other = copy.copy(self)
+        other.graph, other._made = graph, []
+        return other
+
+    def body(self) -> Builder:
+        """A builder of a graph inside this one, which sees what is here; here, nobody sees what is there."""
+        other = copy.copy(self)
+        other.nodes, other._known, other._images = [], dict(self._known), dict(self._images)
+        return other
+
+    def info(self, name: str, value: Value) -> Any:
+        """What ONNX is told of an input or output."""
+        dims = [d if d is None or isinstance(d, int) else str(d) for d in value.shape]
+        return self.onnx.helper.make_tensor_value_info(name, self.kind(value.dtype), dims)
 
     # -- layout
     def transposed(self, ref: Any, name: str, perm: tuple) -> str:
@@ -133,7 +164,7 @@ class Builder:
     def _named(self, name: str) -> str:
         key = ("size", name)
         if key not in self._known:
-            feed, axis = next((f, i) for f in self.graph.feeds for i, d in enumerate(f.value.shape)
+            feed, axis = next((f, i) for f in self.outermost.feeds for i, d in enumerate(f.value.shape)
                               if isinstance(d, Size) and d.name == name)
             self._known[key] = self("Shape", feed.name, start=axis, end=axis + 1)
         return self._known[key]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from cltensor.base import nest
 from cltensor.base.errors import UnimplementedError
-from cltensor.onnx import arrays, elementwise, neural
-from cltensor.onnx.builder import OPSET, Builder, Call
+from cltensor.onnx import arrays, control, elementwise, neural
+from cltensor.onnx.builder import OPSET, Builder
 from cltensor.saved_model.graph_def import Bundle, GraphDef, Ref, Value
 from cltensor.saved_model.load import DEFAULT
 from cltensor.saved_model.save import describe
@@ -17,7 +18,7 @@ from cltensor.train.container import replace_file
 
 __all__ = ["export", "OPERATORS"]
 
-OPERATORS = {**elementwise.OPERATORS, **arrays.OPERATORS, **neural.OPERATORS}
+OPERATORS = {**elementwise.OPERATORS, **arrays.OPERATORS, **neural.OPERATORS, **control.OPERATORS}
 _IR_VERSION = 8         # goes with the opset; runtimes refuse a newer one than they know
 
 
@@ -59,24 +60,20 @@ def export(obj: Any, path: Any, input_signature: Any = None) -> str:
 
 def _model(graph: GraphDef, bundle: Bundle) -> Any:
     """The ONNX model, checked."""
-    b = Builder(graph, bundle)
+    b = Builder(graph, bundle, OPERATORS)
     if graph.writes:
         name = bundle.variables[graph.writes[0][0]].name
         raise UnimplementedError(f"onnx.export: {graph.name} assigns variable {name}, which ONNX has no word for; "
                                  "export the model as it is used after training")
-    for i, node in enumerate(graph.nodes):
-        call = Call(b, i, node)
-        if node.op not in OPERATORS:
-            raise call.refuse()
-        b.made(OPERATORS[node.op](call))
+    b.write()
     outputs = []
     for name, ref in _outputs(graph):
         made, value = (b.read(ref), bundle.value_of(graph, ref)) if isinstance(ref, Ref) else \
             (b.number(ref, ref.dtype), Value(ref.shape, ref.dtype))
         b.nodes.append(b.onnx.helper.make_node("Identity", [made], [name], name=b.name("Identity_node")))
-        outputs.append(_info(b, name, value))
-    inputs = [_info(b, f.name, f.value) for f in graph.feeds]
-    read = {name for n in b.nodes for name in n.input}          # a filter kept in another order is not read as it was
+        outputs.append(b.info(name, value))
+    inputs = [b.info(f.name, f.value) for f in graph.feeds]
+    read = set(_read(b.nodes))          # a filter that is kept in another order is not read as it was
     weights = [b.onnx.numpy_helper.from_array(a, name) for name, a in b.initializers.items() if name in read]
     made = b.onnx.helper.make_graph(b.nodes, graph.name, inputs, outputs, weights)
     model = b.onnx.helper.make_model(made, producer_name="cltensor", ir_version=_IR_VERSION,
@@ -95,6 +92,9 @@ def _outputs(graph: GraphDef) -> list[tuple[str, Any]]:
     return [(f"{name}_out" if name in feeds else name, leaf) for name, leaf in named]
 
 
-def _info(b: Builder, name: str, value: Value) -> Any:
-    dims = [d if d is None or isinstance(d, int) else str(d) for d in value.shape]
-    return b.onnx.helper.make_tensor_value_info(name, b.kind(value.dtype), dims)
+def _read(nodes: Any) -> Iterator[str]:
+    """Names that nodes read, those inside of branches and loops too."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from _read(attribute.g.node)

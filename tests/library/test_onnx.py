@@ -98,6 +98,26 @@ def test_inputs_outputs_and_open_sizes(tmp_path: Path) -> None:
             np.testing.assert_allclose(got, want[name].numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_branches_and_loops(tmp_path: Path) -> None:
+    table = tf.Variable([[1.0, 2.0], [3.0, 4.0]], name="table")
+
+    def f(x, turns):
+        def step(i, r):
+            return i + 1, tf.cond(tf.equal(i % 2, 0), lambda: tf.matmul(r, table) * 0.5,
+                                  lambda: r - tf.cast(tf.shape(x)[0], tf.float32))
+        i, y = tf.while_loop(lambda i, r: i < turns, step, [tf.constant(0), x])
+        return {"turns": i, "y": tf.cond(tf.reduce_sum(y) > 0.0, lambda: y, lambda: tf.zeros_like(y))}
+    path = export(f, tmp_path / "f.onnx", input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([], tf.int32)])
+    for rows, turns in ((1, 0), (1, 1), (3, 2), (2, 5)):
+        x = np.abs(rand(rows, 2)) * 9
+        want = f(tf.constant(x), tf.constant(turns))
+        i, y = run(path, x, np.array(turns, np.int32))
+        assert int(i) == turns
+        np.testing.assert_allclose(y, want["y"].numpy(), rtol=1e-5)
+    with pytest.raises(tf.errors.UnimplementedError, match="list|TensorArray"):
+        export(tf.function(lambda x: tf.scan(lambda a, b: a + b, x)), path, input_signature=[tf.TensorSpec([None, 2])])
+
+
 def test_a_loaded_model_exports(tmp_path: Path) -> None:
     model = mlp()
     loaded = tf.saved_model.load(tf.saved_model.save(model, tmp_path / "m"))
