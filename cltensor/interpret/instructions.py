@@ -23,7 +23,8 @@ ROWS: tuple[tuple, ...] = (
     ("rsqrt", "f"), ("reciprocal", "f"), ("relu", "f"), ("exp", "f"), ("log", "f"), ("tanh", "f"), ("sigmoid", "f"),
     ("equal", "ff"), ("greater", "ff"), ("greater_equal", "ff"), ("less", "ff"), ("less_equal", "ff"),
     ("where", "bff"), ("clip_by_value", "fff"), ("cast", "b", ("dtype", float32)),
-    ("apply_gradient_descent", "fff"),
+    ("apply_gradient_descent", "fff"), ("scale_shift", "fff"), ("keep_scaled", "fff"), ("leaky_relu", "ff"),
+    ("floor", "f"), ("not_equal", "ff"), ("logical_and", "bb"), ("logical_or", "bb"), ("logical_not", "b"),
 )
 _DTYPES = {"f": float32, "b": bool_}
 

@@ -10,7 +10,7 @@
 ##
 ##     [ group 0: `piece` elements ][ group 1 ] ...         piece 0: every group does it all, group 0 stores
 ##
-## An instruction is one word of bytes: opcode, destination d, operands a, b, c, ...; `walk`
+## An instruction is one word of bytes: opcode, destination d, operands a, b, c; `walk`
 ## and feet take words behind it. Where instructions look:
 ##
 ##     r[NR][NB]  registers of NB vectors, in the cache; booleans are 0 and 1, halves are floats
@@ -175,7 +175,7 @@ SOLO __kernel void vm(__global const long *code, const ulong words,
                     EACH {
 % for i, ctype in enumerate(operands):
                         const ${vec(ctype, 16)} v${i} = ${
-                            "" if ctype == "float" else "convert_uchar16("}r[${"abce"[i]}][v]${")" if ctype != "float" else ""};
+                            "" if ctype == "float" else "convert_uchar16("}r[${"abc"[i]}][v]${")" if ctype != "float" else ""};
 % endfor
 % for line in lines:
                         ${line}

@@ -106,7 +106,8 @@ def check(block, device, seed=0, lower=lower_interpreted):
 
 # -- random blocks
 FLOATS = [(t, len(o)) for t, o, r in instructions.collect() if set(o) == {"float32"} and r == "float32"]
-MASKS = [(t, 2) for t, o, r in instructions.collect() if r == "bool"]
+MASKS = [(t, 2) for t, o, r in instructions.collect() if r == "bool" and set(o) == {"float32"}]
+LOGIC = [(t, len(o)) for t, o, r in instructions.collect() if r == "bool" and set(o) == {"bool"}]
 WHERE = next(t for t, o, _ in instructions.collect() if o == ("bool", "float32", "float32"))
 
 
@@ -150,7 +151,10 @@ def random_block(seed):
         if what < 0.25:
             text, n = r.choice(MASKS)
             operands, kind = [pick(dtype) for _ in range(n)], "bool"
-        elif what < 0.32 and pick("bool") is not None:
+        elif what < 0.28 and pick("bool") is not None:
+            text, n = r.choice(LOGIC)
+            operands, kind = [pick("bool") for _ in range(n)], "bool"
+        elif what < 0.34 and pick("bool") is not None:
             text, operands, kind = WHERE, [pick("bool"), pick(dtype), pick(dtype)], dtype
         else:
             text, n = r.choice(FLOATS)
