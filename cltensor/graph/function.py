@@ -106,7 +106,8 @@ class Function:
 
     # -- signatures
     def _signature(self, args: tuple, kwargs: dict) -> tuple[list, list, tuple]:
-        flat = nest.flatten((args, dict(kwargs)))
+        simple = not kwargs and all([type(x) in _LEAVES for x in args])     # the usual call, without looking inside
+        flat = list(args) if simple else nest.flatten((args, dict(kwargs)))
         tensors, key = [], [state.device, len(args), tuple(sorted(kwargs))]
         for i, x in enumerate(flat):
             if isinstance(x, np.ndarray):
@@ -118,7 +119,8 @@ class Function:
                 key.append((type(x), repr(x)))          # 0.0 is not -0.0, and nan is nan
             else:
                 key.append(_Same(x))
-        key.append(_structure((args, kwargs)))
+        if not simple:
+            key.append(_structure((args, kwargs)))
         return flat, tensors, tuple(key)
 
     def _watch_retracing(self) -> None:
@@ -162,6 +164,8 @@ class Function:
             record = _CallRecord(self, traced, tensors, values, out, flat, args, kwargs)
             for recorder in watched:
                 recorder.record_custom(record)
+        if not nest.is_sequence(traced.result):
+            return out[0] if traced.kinds[0] else traced.result
         given = iter(out)
         leaves = [next(given) if kind else leaf for kind, leaf in zip(traced.kinds, nest.flatten(traced.result))]
         return nest.pack_sequence_as(traced.result, leaves) if leaves else traced.result
@@ -250,6 +254,9 @@ class _Same:
 
     def __hash__(self) -> int:
         return id(self.value)
+
+
+_LEAVES = frozenset((Tensor, np.ndarray, bool, int, float, str, bytes, type(None)))
 
 
 def _structure(value: Any) -> Any:
