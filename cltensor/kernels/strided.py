@@ -10,9 +10,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from cltensor.kernels.plan import SCALAR, TABLE, Launch, launch
+from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, Launch, launch
 
-__all__ = ["blocks", "canonical", "copy_launch", "fill_launch", "strided_fill_launch", "number_type"]
+__all__ = ["blocks", "canonical", "copy_launch", "parts_launch", "fill_launch", "strided_fill_launch", "number_type"]
 
 
 def blocks(n: int) -> int:
@@ -97,6 +97,25 @@ def copy_launch(target: Any, size: int, dims: Any, source: tuple, source_strides
     if cpu:
         return launch("copy", kernel, args, (min(groups, units),), size=size, schedule="cpu", wide=False)
     return launch("copy", kernel, args, (_items(total),), (64,), size=size, schedule="gpu", wide=wide)
+
+
+def parts_launch(target: Any, size: int, rows: int, lengths: Any, joining: bool) -> Launch | None:
+    """The launch that copies parts of `rows` rows, `lengths` elements each, into or out of one array of as many rows.
+
+    None where copies one by one are better: few rows to share among cores, or much to copy.
+    """
+    total, cpu = sum(lengths), target.schedule == "cpu"
+    n = rows * total
+    if not 2 <= len(lengths) <= 16 or min(lengths) == 0 or n > 1 << 20 or (n > 4096 and rows < 8):
+        return None
+    groups = min(blocks(n), rows)
+    per = -(-rows // groups)
+    parts = [OUT(k) if not joining else IN(k) for k in range(len(lengths))]
+    args = [OUT(), *parts] if joining else [*parts, IN(0)]
+    args += [SCALAR("ulong", v) for v in (*lengths, rows, total, per)]
+    work, local = ((-(-rows // per),), (1,)) if cpu else ((_items(rows),), (64,))
+    return launch("parts", "parts", args, work, local, size=size, count=len(lengths), joining=joining,
+                  schedule=target.schedule)
 
 
 def _tiled(target: Any, size: int, merged: list, along: int, source: tuple, dest: tuple, ends: tuple,

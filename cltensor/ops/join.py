@@ -1,10 +1,11 @@
 """Several tensors into one and back: concat and split, stack and unstack, each pair the other's gradient.
 
-Every part is one strided copy into, or out of, the whole.
+Small parts are copied together in one launch; else every part is one strided copy into, or out of, the whole.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from cltensor.base import shapes
@@ -15,7 +16,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, static_value
 from cltensor.kernels.plan import IN, OUT, Plan
-from cltensor.kernels.strided import copy_launch
+from cltensor.kernels.strided import copy_launch, parts_launch
 from cltensor.ops.array import expand_dims, identity, integers, reshape
 from cltensor.ops.sized import sized
 
@@ -25,6 +26,11 @@ __all__ = ["concat", "split", "stack", "unstack"]
 def _parts(target: Any, whole: Spec, parts: tuple, axis: int, joining: bool) -> Plan:
     """Copies of the parts into (joining) or out of their places along `axis` of the whole."""
     strides = shapes.row_major_strides(whole.shape)
+    rows = prod(whole.shape[:axis])
+    if whole.size:
+        together = parts_launch(target, whole.dtype.size, rows, [p.size // rows for p in parts], joining)
+        if together is not None:
+            return Plan((together,))
     launches = []
     at = 0
     for i, p in enumerate(parts):
