@@ -12,7 +12,8 @@ from typing import Any
 from cltensor.base.errors import InvalidArgumentError
 
 __all__ = ["TensorShape", "Dimension", "broadcast", "broadcast_many", "normalize_axis", "normalize_axes",
-           "reduced", "merge_broadcast", "resolve_reshape", "row_major_strides", "show"]
+           "reduced", "merge_broadcast", "merge_strides", "broadcast_strides", "resolve_reshape", "row_major_strides",
+           "show"]
 
 
 def show(shape: Any) -> str:
@@ -105,11 +106,23 @@ def merge_broadcast(out: tuple, ins: Any) -> tuple[tuple, tuple]:
         >>> merge_broadcast((4, 5), [(4, 5), ()])
         ((20,), ((1,), (0,)))
     """
+    return merge_strides(out, [broadcast_strides(out, s) for s in ins])
+
+
+def broadcast_strides(out: tuple, shape: tuple) -> list[int]:
+    """Element strides of a dense array over the dimensions it broadcasts to, 0 where it repeats."""
+    full = (1,) * (len(out) - len(shape)) + tuple(shape)
+    return [0 if d == 1 else st for d, st in zip(full, row_major_strides(full))]
+
+
+def merge_strides(out: tuple, strides: Any) -> tuple[tuple, tuple]:
+    """`merge_broadcast` of inputs given by their strides over the dimensions of the result.
+
+    Example:
+        >>> merge_strides((2, 3, 4), [(12, 4, 1), (100, 4, 1)])
+        ((2, 12), ((12, 1), (100, 1)))
+    """
     n = len(out)
-    strides = []
-    for s in ins:
-        full = (1,) * (n - len(s)) + tuple(s)
-        strides.append([0 if d == 1 else st for d, st in zip(full, row_major_strides(full))])
     dims: list[int] = []
     kept: list[list[int]] = [[] for _ in strides]
     for i in reversed(range(n)):

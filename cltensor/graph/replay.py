@@ -16,6 +16,7 @@ from cltensor.graph.passes.counters import count_on_host
 from cltensor.graph.passes.cse import cse
 from cltensor.graph.passes.fold import fold
 from cltensor.graph.passes.fuse import fuse_elementwise
+from cltensor.graph.passes.pieces import read_pieces
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.passes.sums import fuse_sums
@@ -30,7 +31,7 @@ __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
 PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, fuse_sums,
-                                                      fuse_elementwise, prune, merge_updates)
+                                                      fuse_elementwise, read_pieces, prune, merge_updates)
 Replay = Planned | Stepwise
 
 

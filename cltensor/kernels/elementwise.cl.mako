@@ -14,11 +14,14 @@
 ## of the traffic of an addition.
 ## schedule gpu: a unit is one vector of 4; units are dealt to work-items in a grid-stride loop.
 ##
+## Where an input is a piece of a larger array, `table` also says where the pieces begin.
+##
 ## Params
 ##   schedule   "cpu" or "gpu"
 ##   inputs     (dtype, is_slot) per input: slots are scalar arguments, known only at the call
 ##   lines      C statements computing v<k> from v0 .. v<inputs-1>
 ##   outputs    (value number, dtype) per result
+##   offsets    whether inputs begin at offsets, which follow in `table`
 ##   periodic   per tensor, whether it repeats along the (then flat) result with period `period`, a short row; () if
 ##              none does. A periodic tensor is unrolled into a private array once per work-item, from which a
 ##              vector is one load, at the phase of its first element.
@@ -30,6 +33,7 @@ slots = [(i, d) for i, (d, slot) in enumerate(inputs) if slot]
 cpu = schedule == "cpu"
 repeats = [(i, d) for (i, d), r in zip(tensors, periodic) if r]
 def passes(d): return cpu and dt(d).size >= 4
+def start(n): return f"table[{len(tensors) + 1} * nd + {n}]" if offsets else "0"
 %>
 ${words.needs(lines, V)}
 % if cpu:
@@ -85,8 +89,8 @@ ${"    const uint past," if cpu else ""}
     size_t row = u / blocks, b = u - row * blocks;
     // digits of the row number, and each input's offset; advanced like an odometer
     uint digit[16];
-% for i, d in tensors:
-    size_t off${i} = 0;
+% for n, (i, d) in enumerate(tensors):
+    size_t off${i} = ${start(n)};
 % endfor
     size_t rest = row;
     for (uint k = nd; k-- > 0;) {
@@ -101,8 +105,8 @@ ${"    const uint past," if cpu else ""}
 % else:
     for (size_t u = get_global_id(0); u < units; u += get_global_size(0)) {
         const size_t row = u / blocks, b = u - row * blocks;
-% for i, d in tensors:
-        size_t off${i} = 0;
+% for n, (i, d) in enumerate(tensors):
+        size_t off${i} = ${start(n)};
 % endfor
         size_t rest = row;
         for (uint k = nd; k-- > 0;) {

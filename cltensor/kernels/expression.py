@@ -23,11 +23,11 @@ from typing import Any
 
 from cltensor.base.dtypes import as_dtype
 from cltensor.base.errors import InternalError
-from cltensor.base.shapes import merge_broadcast
+from cltensor.base.shapes import broadcast_strides, merge_broadcast, merge_strides
 from cltensor.kernels.plan import IN, OUT, SCALAR, SLOT, TABLE, Plan, launch
 from cltensor.kernels.text import literal, vec
 
-__all__ = ["Statement", "Expression", "single", "compose", "lower_expression", "statement_lines", "WIDTH"]
+__all__ = ["Statement", "Expression", "Piece", "single", "compose", "lower_expression", "statement_lines", "WIDTH"]
 
 LONGEST_PERIOD = 48     # longer rows are walked as rows
 PAST = 2 ** 25          # bytes of a result from which it is written past the caches
@@ -127,11 +127,28 @@ def groups_for(n: int, units: int, target: Any) -> int:
     return max(1, min(want, units))
 
 
-def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: Any) -> Plan:
-    """One launch of the elementwise template; all results have the broadcast shape of the inputs."""
+@dataclass(frozen=True)
+class Piece:
+    """Where a piece of a larger array lies in it: offset, and strides over the piece's own dimensions, in elements."""
+
+    offset: int
+    strides: tuple
+
+
+def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: Any, pieces: tuple = ()) -> Plan:
+    """One launch of the elementwise template; all results have the broadcast shape of the inputs.
+
+    `pieces` holds (input, Piece) of inputs that are pieces of larger arrays, of the results' shape.
+    """
     v = WIDTH[target.schedule]
     tensors = [i for i, (_, slot) in enumerate(expression.inputs) if not slot]
     dims, strides = merge_broadcast(outs[0].shape, [ins[i].shape for i in tensors])
+    offsets: tuple = ()
+    if pieces:
+        cut, shape = dict(pieces), outs[0].shape
+        offsets = tuple(cut[i].offset if i in cut else 0 for i in tensors)
+        dims, strides = merge_strides(shape, [cut[i].strides if i in cut else broadcast_strides(shape, ins[i].shape)
+                                              for i in tensors])
     period = _period(dims, strides) if target.schedule == "cpu" else 0
     periodic: tuple = ()
     if period:
@@ -159,10 +176,11 @@ def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: An
     args += [SCALAR("uint", s[-1]) for s in strides]
     if target.schedule == "cpu":
         args.append(SCALAR("uint", int(_passes_caches(n, inner, outs))))
-    args += [SCALAR("uint", len(outer)), TABLE(_table(outer, strides)) if outer else ("null",)]
+    args += [SCALAR("uint", len(outer)), TABLE([*_table(outer, strides), *offsets]) if outer or offsets else ("null",)]
     args += [SCALAR("uint", period)] if period else []
     return Plan((launch("elementwise", "elementwise", args, work, local, schedule=target.schedule,
                         inputs=expression.inputs, lines=statement_lines(expression, v), periodic=periodic,
+                        offsets=bool(offsets),
                         outputs=tuple((o, s.dtype.name) for o, s in zip(expression.outputs, outs))),))
 
 

@@ -260,7 +260,7 @@ def test_constants_fold_and_repeats_run_once():
     assert names.count("exp") == 1
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "fuse_sums",
-                                            "fuse_elementwise", "prune", "merge_updates"]
+                                            "fuse_elementwise", "read_pieces", "prune", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -372,3 +372,23 @@ def test_a_failed_call_of_several_steps_changes_no_counter(monkeypatch):
     with pytest.raises(Exception):      # noqa: B017
         two(tf.constant(1.0))
     assert [float(adam.beta1_power), int(step), float(w)] == before
+
+
+@pytest.mark.parametrize(("shape", "axis", "sizes"), [((5, 12), 1, 4), ((12, 5), 0, [3, 3, 6]), ((3, 8, 7), 1, 2),
+                                                      ((2, 3, 40), 2, [17, 17, 6]), ((6,), 0, 3)])
+def test_pieces_are_read_where_they_lie(shape, axis, sizes, device):
+    z = array(*shape)
+    first = tf.split(z, sizes, axis)[0]
+    other = array(*first.shape.as_list())
+    bias = array(first.shape.as_list()[-1])
+
+    def f(z, other, bias):
+        a, b, *_ = tf.split(z * 2.0, sizes, axis)
+        return tf.tanh(a) * other + tf.sigmoid(b) * bias, tf.exp(b - a)
+    g = tfe.defun(f)
+    for _ in range(2):
+        for got, want in zip(g(z, other, bias), f(z, other, bias)):
+            assert got.numpy().tobytes() == want.numpy().tobytes()
+    assert "split" not in str(g.get_concrete_function(z, other, bias).program)
+    h = tfe.defun(lambda z: (lambda parts: (parts[0] + parts[1], parts[0]))(tf.split(z * 2.0, sizes, axis)))
+    assert np.array_equal(h(z)[1].numpy(), tf.split(z * 2.0, sizes, axis)[0].numpy())       # one is wanted as it is

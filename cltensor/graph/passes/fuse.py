@@ -20,30 +20,38 @@ from cltensor.interpret.record import Node, Symbol
 from cltensor.kernels.expression import lower_expression
 from cltensor.kernels.plan import Plan
 
-__all__ = ["fuse_elementwise", "FusedNode", "INPUTS"]
+__all__ = ["fuse_elementwise", "FusedNode", "as_fused", "INPUTS"]
 
 INPUTS = 20         # tensors and late numbers a kernel reads at most
 
 
 class FusedNode(Composed):
-    """A group as one node; `expression` is what its kernel computes from its inputs."""
+    """A group as one node; `expression` is what its kernel computes from its inputs.
 
-    __slots__ = ("expression", "size")
+    `pieces` holds (input, Piece) of inputs of which the kernel reads a piece.
+    """
 
-    def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any):
+    __slots__ = ("expression", "size", "pieces")
+
+    def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any, pieces: tuple = ()):
         op = ComposedOp("fused(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
         super().__init__(op, tuple(leaves), (), tuple(results), nodes[0].device)      # type: ignore[arg-type]
         self.expression, self.size, self.parts = expression, len(nodes), tuple(nodes)
+        self.pieces = pieces
 
     def specs(self) -> tuple:
-        return tuple(x.spec if isinstance(x, Tensor) else Spec((), dtype)
-                     for x, (dtype, _) in zip(self.inputs, self.expression.inputs))
+        found = [x.spec if isinstance(x, Tensor) else Spec((), dtype)
+                 for x, (dtype, _) in zip(self.inputs, self.expression.inputs)]
+        for i, _ in self.pieces:
+            found[i] = Spec(self.outputs[0].spec.shape, found[i].dtype)
+        return tuple(found)
 
     def over(self, output: int) -> tuple:
-        return tuple(range(len(self.inputs)))
+        cut = {i for i, _ in self.pieces}
+        return tuple(i for i in range(len(self.inputs)) if i not in cut)
 
     def plan(self, target: Any) -> Plan:
-        return lower_expression(self.expression, self.specs(), tuple(o.spec for o in self.outputs), target)
+        return lower_expression(self.expression, self.specs(), tuple(o.spec for o in self.outputs), target, self.pieces)
 
 
 def _stages(program: Program) -> dict[int, int]:
@@ -134,6 +142,18 @@ def _fused(part: list[Node], readers: dict[int, list[Node]], fetched: set[int]) 
                if o.uid in fetched or any(id(r) not in inside for r in readers.get(o.uid, ()))]
     expression = fuse(part, leaves, results)
     return part if expression is None or not results else [FusedNode(part, leaves, results, expression)]
+
+
+def as_fused(node: Node) -> FusedNode | None:
+    """An expression node as a group of its own; None for another node, or where its kernel would need a number."""
+    if isinstance(node, FusedNode):
+        return node
+    if node.op.expr is None or not node.outputs[0].spec.size:
+        return None
+    leaves = [x for i, x in enumerate(node.inputs) if isinstance(x, (Tensor, Late))
+              and not any(x is known for known in node.inputs[:i])]
+    expression = fuse([node], leaves, list(node.outputs))
+    return None if expression is None else FusedNode([node], leaves, list(node.outputs), expression)
 
 
 def fuse_elementwise(program: Program) -> Program:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cltensor.core.late import Late
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
-from cltensor.graph.passes.fuse import FusedNode
+from cltensor.graph.passes.fuse import FusedNode, as_fused
 from cltensor.graph.program import Composed, ComposedOp, Program, consumers
-from cltensor.interpret.fusion import fuse
 from cltensor.interpret.record import Node
 from cltensor.kernels.expression import Expression
 from cltensor.kernels.groups import lower_groups, most_sets
@@ -66,14 +64,7 @@ def _alone(node: Node) -> FusedNode | None:
     if not 0 < (node.outputs[0].spec.size or 0) <= SMALL or any(
             isinstance(x, Tensor) and x.spec.shape != shape for x in node.inputs):
         return None
-    if isinstance(node, FusedNode):
-        return node
-    if node.op.expr is None:
-        return None
-    leaves = [x for i, x in enumerate(node.inputs) if isinstance(x, (Tensor, Late))
-              and not any(x is known for known in node.inputs[:i])]
-    expression = fuse([node], leaves, list(node.outputs))
-    return None if expression is None else FusedNode([node], leaves, list(node.outputs), expression)
+    return as_fused(node)
 
 
 def merge_updates(program: Program) -> Program:
@@ -84,7 +75,7 @@ def merge_updates(program: Program) -> Program:
     for node in program.nodes:
         if node.outputs and all(o.uid in kept and o.uid not in readers for o in node.outputs):
             fused = _alone(node)
-            if fused is not None:
+            if fused is not None and not fused.pieces:
                 found.setdefault((fused.expression, id(node.device)), []).append((node, fused))
     gone: set[int] = set()
     merged: list[Node] = []
