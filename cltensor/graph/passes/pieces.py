@@ -47,12 +47,12 @@ def read_pieces(program: Program) -> Program:
     for node in program.nodes:
         if node.op.name != "split" or not isinstance(node.inputs[0], Symbol) or not prod(node.inputs[0].spec.shape):
             continue
-        found = {id(r): (r, as_fused(nodes[id(r)])) for o in node.outputs for r in readers.get(o.uid, ())}
-        shapes = {(o.spec.shape, id(r)) for o in node.outputs for r in readers.get(o.uid, ())}
-        if any(o.uid in fetched for o in node.outputs) or any(f is None for _, f in found.values()) \
-                or any(found[r][1].outputs[0].spec.shape != shape for shape, r in shapes) \
-                or any(r.device is not node.device for r, _ in found.values()):
+        reading = [(o, r) for o in node.outputs for r in readers.get(o.uid, ())]
+        found = {id(r): fused for _, r in reading if (fused := as_fused(nodes[id(r)])) is not None}
+        if any(o.uid in fetched for o in node.outputs) or not all(
+                id(r) in found and r.device is node.device and found[id(r)].outputs[0].spec.shape == o.spec.shape
+                for o, r in reading):
             continue
         pieces = _pieces(node)
-        nodes.update((key, _reading(fused, node.inputs[0], pieces)) for key, (_, fused) in found.items())
+        nodes.update((key, _reading(fused, node.inputs[0], pieces)) for key, fused in found.items())
     return program.with_nodes([nodes[id(n)] for n in program.nodes])
