@@ -156,7 +156,8 @@ class Loaded(Trackable):
         return (found[DEFAULT] if DEFAULT in found else next(iter(found.values())))(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<loaded model: {', '.join(map(repr, self.signatures.values()))}, {len(self._variables)} variables>"
+        functions = ", ".join(map(repr, self.signatures.values()))
+        return f"<loaded model: {functions}; variables: {len(self._variables)}>"
 
     def __getattr__(self, name: str) -> Any:
         found = self.__dict__.get("signatures", {})

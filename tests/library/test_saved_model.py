@@ -122,6 +122,25 @@ def test_gradients_inside_defun_and_training(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_the_training_pass_as_a_signature(tmp_path: Path) -> None:
+    model = tf.keras.Sequential([L.Dense(8, input_shape=(5,)), L.BatchNormalization(), L.Dropout(0.3), L.Dense(2)])
+    tf.saved_model.save(model, tmp_path, input_signature=[tf.TensorSpec([None, 5])],
+                        signatures={"serving_default": model, "train": lambda x: model(x, training=True)})
+    loaded = tf.saved_model.load(tmp_path)
+    mean = next(v for v in loaded.variables if "moving_mean" in v.name)
+    optimizer, x = tf.train.AdamOptimizer(0.02), tf.constant(rand(16, 5) + 1.0)
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(loaded.train(x) - 1.0))
+        optimizer.apply_gradients(zip(tape.gradient(loss, loaded.trainable_variables), loaded.trainable_variables))
+        return loss
+    losses = [float(step(x)) for _ in range(40)]
+    assert losses[-1] < 0.5 * losses[0] and step.traces == 1 and float(tf.reduce_sum(tf.abs(mean))) > 0.0
+    assert np.array_equal(loaded(x).numpy(), loaded(x).numpy())         # no dropout here
+
+
 def test_saved_again_is_the_same_text(tmp_path: Path) -> None:
     first = Path(tf.saved_model.save(lstm(), tmp_path / "a"))
     second = Path(tf.saved_model.save(tf.saved_model.load(first), tmp_path / "b"))
