@@ -4,15 +4,18 @@
 
 A job compiles (`rehearse`), binds, and at last changes one attribute that the next run looks at; all ways of running
 a block have the same bits, so nobody can tell when that was. The interpreter's exit waits for the job that is being
-done, not for those behind it. A forked child has no devices, so it builds nothing.
+done and drops those behind it: a driver must not be left while it compiles. A forked child begins with none.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from cltensor.interpret.runner import bind_launches
@@ -24,32 +27,67 @@ __all__ = ["later", "busy", "wait", "rehearse", "build_seconds"]
 
 LEAST, MOST = 0.02, 0.5         # what a build is taken to cost, whatever was measured
 _log = logging.getLogger("cltensor")
-_pool: list[ThreadPoolExecutor] = []
-_jobs: list[Future] = []
+
+
+class _Worker:
+    """The thread, started by its first job."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue = SimpleQueue()
+        self.lock = threading.Lock()
+        self.thread: threading.Thread | None = None
+        self.unfinished = 0
+        self.ending = False
+
+    def add(self, job: Callable[[], None], what: str) -> None:
+        with self.lock:
+            self.unfinished += 1
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._work, name="cltensor-builder", daemon=True)
+                self.thread.start()
+        self.jobs.put((job, what))
+
+    def _work(self) -> None:
+        while True:
+            job, what = self.jobs.get()
+            if self.ending:
+                return
+            try:
+                job()
+            except Exception as error:      # nobody asked for it, and what runs now goes on
+                _log.info("%s could not be built: %s", what, error)
+            del job
+            with self.lock:
+                self.unfinished -= 1
+
+    def end(self) -> None:
+        """Let the job that is being done come to its end."""
+        self.ending = True
+        self.jobs.put((None, ""))
+        if self.thread is not None:
+            self.thread.join()
+
+
+_worker = _Worker()
 
 
 def later(job: Callable[[], None], what: str) -> None:
     """Do a job in the thread, behind those that wait already. If it fails nothing changes, and the log says so."""
-    def work() -> None:
-        try:
-            job()
-        except Exception as error:      # nobody asked for it, and what runs now goes on
-            _log.info("%s could not be built: %s", what, error)
-    if not _pool:
-        _pool.append(ThreadPoolExecutor(1, "cltensor-builder"))
-    _jobs[:] = [j for j in _jobs if not j.done()]
-    _jobs.append(_pool[0].submit(work))
+    _worker.add(job, what)
 
 
 def busy() -> bool:
     """True while a job waits or is being done."""
-    return any(not j.done() for j in _jobs)
+    return _worker.unfinished > 0
 
 
 def wait() -> None:
-    """Until all jobs are done; for tests."""
-    for j in list(_jobs):
-        j.result()
+    """Until the jobs of now are done; for tests."""
+    done = threading.Event()
+    later(done.set, "nothing")
+    done.wait()
+    while busy():
+        time.sleep(0.001)
 
 
 def rehearse(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> None:
@@ -76,9 +114,10 @@ def build_seconds() -> float:
 
 
 def _after_fork() -> None:
-    _pool.clear()
-    _jobs.clear()
+    global _worker
+    _worker = _Worker()
 
 
+atexit.register(lambda: _worker.end())
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

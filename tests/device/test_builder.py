@@ -1,5 +1,8 @@
 """Kernels built beside the program: what is rehearsed is built once, leaves no trace, and may fail in silence."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -85,3 +88,18 @@ def test_jobs_run_one_after_the_other_beside_the_program():
 
 def test_the_cost_of_a_build_has_limits():
     assert builder.LEAST <= builder.build_seconds() <= builder.MOST
+
+
+EXIT = """
+import threading, time
+from cltensor.interpret import builder
+begun = threading.Event()
+builder.later(lambda: (begun.set(), time.sleep(0.2), print("done", flush=True)), "one")
+builder.later(lambda: print("not this", flush=True), "another")
+begun.wait()
+"""
+
+
+def test_exit_waits_for_the_job_being_done_and_drops_the_rest():
+    done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=60, env=os.environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -426,3 +426,14 @@ def test_the_probe_writes_its_verdict(with_environment, device, tmp_path):
 def test_importing_the_runtime_opens_no_device():
     done = run_python("import cltensor.runtime.device as d; print(d._devices, d._discovery)")
     assert done.stdout.split() == ["None", "None"], done.stderr
+
+
+def test_constants_hold_their_words_and_count_for_nothing(device: devices.Device) -> None:
+    words = np.arange(100, dtype=np.int64)
+    before = device.memory.stats()
+    constant = device.memory.constant(words)
+    words[:] = 0
+    assert device.memory.stats() == before
+    got = np.empty(100, np.int64)
+    cl.enqueue_copy(device.queue.raw, got, constant, is_blocking=True)
+    assert np.array_equal(got, np.arange(100))
