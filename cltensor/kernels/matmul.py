@@ -31,6 +31,7 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 _PART, _PARTS, _COLUMNS = 256, 8, 128
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
 _MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
+_ROWS = 96                 # rows of a group, if there are so many, that share the work of filling a panel
 _STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
 _WORTH = 2 ** 17           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
@@ -153,7 +154,7 @@ def _register_tile(p: Product, tune: dict) -> dict:
     if p.n <= v:
         return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"]}
     few, many = tune["nv"] * v, tune["large_nv"] * v
-    if p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
+    if p.m >= _ROWS and p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
         return _large(tune)
     return tune
 
@@ -170,7 +171,9 @@ def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None) -> Pl
     want = max(1, min(tune["least_groups"], work // _WORTH))
     tall, wide = min(tune["block_rows"], p.m), min(panels, max(1, tune["block_columns"] // nr))
     # Fewer panels to a group first: it costs nothing, while fewer rows fill the same panel more often.
-    while _up(p.m, tall) * _up(panels, wide) * p.groups < want and (wide > 1 or tall > mr):
+    # A transposed panel costs as much to fill as a register tile to compute, so it is filled for many rows.
+    least = _ROWS if p.transpose_b else 2 * mr
+    while 2 * _up(p.m, tall) * _up(panels, wide) * p.groups <= want and (wide > 1 or tall >= 2 * least):
         if wide > 1:
             wide = _up(wide, 2)
         else:
