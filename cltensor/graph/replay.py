@@ -20,6 +20,7 @@ from cltensor.graph.passes.pieces import read_pieces
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.passes.sums import fuse_sums
+from cltensor.graph.passes.turn import turn_shared
 from cltensor.graph.passes.updates import merge_updates
 from cltensor.graph.planned import Planned, fits
 from cltensor.graph.program import Program
@@ -30,8 +31,8 @@ from cltensor.runtime import device as devices
 __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
-PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, fuse_sums,
-                                                      fuse_elementwise, read_pieces, prune, merge_updates)
+PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, turn_shared,
+                                                      fuse_sums, fuse_elementwise, read_pieces, prune, merge_updates)
 Replay = Planned | Stepwise
 
 

@@ -259,8 +259,8 @@ def test_constants_fold_and_repeats_run_once():
     names = " ".join(n.op.name for n in replay.program.nodes)
     assert names.count("exp") == 1
     verify(replay.program)
-    assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "fuse_sums",
-                                            "fuse_elementwise", "read_pieces", "prune", "merge_updates"]
+    assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "turn_shared",
+                                            "fuse_sums", "fuse_elementwise", "read_pieces", "prune", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -392,3 +392,16 @@ def test_pieces_are_read_where_they_lie(shape, axis, sizes, device):
     assert "split" not in str(g.get_concrete_function(z, other, bias).program)
     h = tfe.defun(lambda z: (lambda parts: (parts[0] + parts[1], parts[0]))(tf.split(z * 2.0, sizes, axis)))
     assert np.array_equal(h(z)[1].numpy(), tf.split(z * 2.0, sizes, axis)[0].numpy())       # one is wanted as it is
+
+
+@pytest.mark.parametrize("shape", [(5, 40, 24), (33, 70, 65), (32, 256, 512)])
+def test_a_matrix_that_several_products_take_transposed_is_turned_once(shape):
+    m, n, k = shape
+    w, xs = tf.Variable(array(n, k)), [array(m, k) for _ in range(4)]
+
+    def f(*xs):
+        return [tf.matmul(x, w, transpose_b=True) for x in xs]
+    g = tfe.defun(f)
+    for got, want in zip(g(*xs), f(*xs)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    assert str(g.get_concrete_function(*xs).program).count("transpose(") == 1
