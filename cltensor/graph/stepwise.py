@@ -29,15 +29,25 @@ class _Later(threading.local):
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], Any]] = []
+        self.undo: list[tuple] = []         # host variables changed meanwhile, and what they held
 
 
 _later = _Later()
 
 
 def _effect(call: Callable[[], Any]) -> Callable[[tuple], Any]:
-    """A step that has something called when all has worked; its result says only that it was reached."""
+    """A step that has something called when all has worked; its result says only that it was reached.
+
+    What changes host variables happens at once, as the next turn of a loop looks at them, and is undone on failure.
+    """
+    writes = getattr(call, "writes", ())
+
     def run(inputs: tuple) -> Tensor:
-        _later.calls.append(call)
+        if writes:
+            _later.undo += [(v, v.held) for v in writes]
+            call()
+        else:
+            _later.calls.append(call)
         return convert(True)
     return run
 
@@ -154,14 +164,18 @@ class Stepwise:
     def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
         """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
         with self._lock, eagerly():
-            before, _later.calls = _later.calls, []
+            before, _later.calls, _later.undo = (_later.calls, _later.undo), [], []
             try:
                 values = self._run(feeds)
                 fetched = [values[at] for at in self._fetches]
                 writes = [(variable, values[at]) for variable, at in self._writes]
                 calls = _later.calls
+            except BaseException:
+                for variable, value in reversed(_later.undo):
+                    variable.exchange(value)
+                raise
             finally:
-                _later.calls = before
+                _later.calls, _later.undo = before
             for variable, value in writes:
                 variable._put(value, "assign")
             for call in calls:

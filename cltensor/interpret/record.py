@@ -106,6 +106,18 @@ EFFECT = OpDef("effect", (), lambda call: Spec((), "bool"), run=lambda call: cal
                doc="A Python call at the end of a replay.")
 
 
+class Effect:
+    """A call that changes host variables; which ones tells who must undo it."""
+
+    __slots__ = ("call", "writes")
+
+    def __init__(self, call: Callable[[], Any], writes: tuple):
+        self.call, self.writes = call, writes
+
+    def __call__(self) -> Any:
+        return self.call()
+
+
 class Recording:
     """An interpreter that keeps what is executed inside its `with` block.
 
@@ -170,6 +182,7 @@ class Recording:
         """
         if writes:
             self.changes.append((call, writes))
+            call = Effect(call, writes)
         return self.execute(EFFECT, (), (("call", call),))
 
     def made(self, variable: Any) -> None:

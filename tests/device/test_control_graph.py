@@ -419,3 +419,39 @@ def test_branches_of_two_shapes():
             inner = []
             tf.cond(p, lambda: inner.append(x + 1.0) or x, lambda: x)
             sess.run(inner[0], {x: [1, 2]})
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_optimizer_in_a_loop(fails):
+    """Each turn sees the step count of the turn before; a call that fails changes none of it."""
+    def made():
+        w, step = tf.Variable(3.0), tf.Variable(0, trainable=False, dtype=tf.int64, host=True)
+        optimizer = tf.train.AdamOptimizer(0.1)
+
+        def turn(i):
+            with tf.GradientTape() as tape:
+                loss = w * w
+            optimizer.apply_gradients([(tape.gradient(loss, w), w)], global_step=step)
+            return i + 1
+
+        def run(bad):
+            tf.while_loop(lambda i: i < 5, turn, [0])
+            tf.py_func(_refuse, [bad], tf.float32)
+            return w.read_value()
+        return w, step, run
+    (w, step, eager), (v, count, run) = made(), made()
+    traced = tfe.defun(run)
+    for _ in range(2):
+        want, got = eager(tf.constant(False)), traced(tf.constant(False))
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
+    if fails:
+        with pytest.raises(RuntimeError, match="refused"):
+            traced(tf.constant(True))
+        np.testing.assert_allclose(traced(tf.constant(False)).numpy(), eager(tf.constant(False)).numpy(), rtol=1e-6)
+    assert int(step) == int(count) == (15 if fails else 10) and w.numpy() == v.numpy()
+
+
+def _refuse(bad):
+    if bad:
+        raise RuntimeError("refused")
+    return np.float32(0)
