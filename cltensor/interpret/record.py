@@ -12,9 +12,10 @@ from typing import Any
 
 from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.core import dispatch
+from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec, sig_of
-from cltensor.core.tensor import Tensor
+from cltensor.core.tensor import HOST_BYTES, Tensor, from_numpy, to_array
 from cltensor.interpret.eager import infer_specs, input_specs
 
 __all__ = ["Symbol", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
@@ -152,6 +153,8 @@ class Recording:
         inputs, _ = dispatch.prepare(op, inputs, attrs)
         inputs = dispatch.resolve_slots(op, inputs)
         specs = self.infer(op, input_specs(op, inputs), attrs)
+        if not self.symbolic and op.pure and _known(inputs, specs):
+            return _computed(op, inputs, attrs)
         node = Node(op, inputs, attrs, (), dispatch.state.device)
         node.outputs = tuple(Symbol(s, node, i) for i, s in enumerate(specs))
         self.nodes.append(node)
@@ -212,6 +215,23 @@ class Recording:
         self.read(variable, variable.current())
         held = self.variables[id(variable)]
         held.now, held.written = value, True
+
+
+def _known(inputs: tuple, specs: tuple) -> bool:
+    """True for arithmetic of small integers known to the host, as `tf.shape(x)[0] // 2` is."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    return bool(tensors) and all(x.host is not None and not x.dtype.is_floating for x in tensors) \
+        and not any(isinstance(x, (Late, float)) for x in inputs) \
+        and all(s.nbytes is not None and s.nbytes <= HOST_BYTES and not s.dtype.is_floating for s in specs)
+
+
+def _computed(op: OpDef, inputs: tuple, attrs: tuple) -> Any:
+    """The result now, with a host copy: what asks for a size while ops are recorded then has it."""
+    with dispatch.eagerly():
+        out = dispatch.execute(op, inputs, attrs)
+        kept = [t if t.host is not None else from_numpy(to_array(t), t.placed_on, keep=True)
+                for t in (out if isinstance(out, tuple) else (out,))]
+    return tuple(kept) if isinstance(out, tuple) else kept[0]
 
 
 class State:

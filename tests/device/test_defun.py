@@ -405,3 +405,17 @@ def test_a_matrix_that_several_products_take_transposed_is_turned_once(shape):
     for got, want in zip(g(*xs), f(*xs)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
     assert str(g.get_concrete_function(*xs).program).count("transpose(") == 1
+
+
+@pytest.mark.parametrize("use", [
+    lambda x: tf.reshape(x, [tf.shape(x)[0], -1]),
+    lambda x: tf.range(tf.shape(x)[0] * 2),
+    lambda x: tf.zeros([tf.shape(x)[1] // 2, 5]),
+    lambda x: tf.tile(x, [1, tf.reduce_prod(tf.shape(x)) % 5]),
+    lambda x: tf.one_hot(tf.argmax(x, 1), tf.shape(x)[-1]),
+])
+def test_sizes_may_be_calculated_with_while_a_function_is_traced(use):
+    x = tf.reshape(tf.range(12.), [3, 4])
+    traced = tf.function(use)
+    np.testing.assert_array_equal(traced(x).numpy(), use(x).numpy())
+    np.testing.assert_array_equal(traced(x[:2]).numpy(), use(x[:2]).numpy())

@@ -12,15 +12,15 @@ from tests.ops.row import Input, Rounded, Row, case
 _SHAPES = tuple(case(s) for s in ((1,), (3,), (4, 1), (3, 17), (2, 3, 5), (7, 0)))
 
 
-def _array(x: Any, n: int) -> Any:
+def _array(x: Any, n: Any) -> Any:
     return tf.TensorArray(x.dtype, size=n)
 
 
 def _read(x: Any) -> Any:
     """Row 0, twice, and the last one; the others nobody reads."""
-    rows = _array(x, x.shape[0]).unstack(x)
-    last = int(x.shape[0]) - 1
-    return rows.read(0) * rows.read(0) + rows.read(last)
+    n = tf.shape(x)[0]
+    rows = _array(x, n).unstack(x)
+    return rows.read(0) * rows.read(0) + rows.read(n - 1)
 
 
 def _written(x: Any) -> Any:
@@ -29,14 +29,15 @@ def _written(x: Any) -> Any:
 
 
 def _scattered(x: Any) -> Any:
-    n = int(x.shape[0])
-    rows = _array(x, n).scatter(list(range(n - 1, -1, -1)), x * x)
-    return rows.gather([0] * 2 + [n - 1])
+    n = tf.shape(x)[0]
+    rows = _array(x, n).scatter(tf.reverse(tf.range(n), [0]), x * x)
+    return rows.gather(tf.stack([0, 0, n - 1]))
 
 
 def _split(x: Any) -> Any:
     """Two halves, one squared, together again the other way round."""
-    parts = _array(x, 2).split(x, [int(x.shape[0]) // 2] * 2)
+    half = tf.shape(x)[0] // 2
+    parts = _array(x, 2).split(x, tf.stack([half, half]))
     return _array(x, 2).write(1, parts.read(0)).write(0, parts.read(1) * parts.read(1)).concat()
 
 
