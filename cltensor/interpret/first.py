@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cltensor.base import config
 from cltensor.base.shapes import broadcast_many
 from cltensor.interpret import builder
 from cltensor.interpret.runner import Run, bind_plan
@@ -23,9 +24,12 @@ PER_RUN, PER_ELEMENT = 1e-6, 6e-11      # seconds the interpreter loses on a lon
 
 
 def bind_expression(op: Any, expression: Expression, ins: tuple, outs: tuple, device: Any) -> Run:
-    """What runs an expression on inputs of these specs: its own kernel if that is built, else the interpreter."""
+    """What runs an expression on inputs of these specs: its own kernel if that is built, else the interpreter.
+
+    Its own always where launches are traced (CLTENSOR_DEBUG=2): they are named after their kernels.
+    """
     plan = lower_expression(expression, ins, outs, device.traits)
-    if not all(build.known(device, one.template, one.params) for one in plan.launches):
+    if not config.debug(2) and not all(build.known(device, one.template, one.params) for one in plan.launches):
         at_once = lower_interpreted(_block(op.name, expression, ins), device.traits)
         if at_once is not None:
             return _First(op, at_once, plan, device, ins, outs).run
