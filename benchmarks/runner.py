@@ -19,6 +19,7 @@ from benchmarks.workload import Process, Workload
 from benchmarks.workloads import (
     broadcast,
     conv,
+    deferred,
     eager,
     elementwise,
     matmul,
@@ -29,7 +30,7 @@ from benchmarks.workloads import (
     training,
 )
 
-FAMILIES = (matmul, conv, reductions, elementwise, broadcast, eager, training, recurrent, resnet, startup)
+FAMILIES = (matmul, conv, reductions, elementwise, broadcast, eager, deferred, training, recurrent, resnet, startup)
 
 
 def selected(only: list[str]) -> list[tuple[str, Any]]:

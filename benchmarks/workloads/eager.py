@@ -44,7 +44,7 @@ def chain(n: int, size: str) -> Workload:
         "torch": _torch_chain,
         "jax": lambda jax, x: lambda: _chain(jax.numpy, x),
         "tinygrad": _tinygrad_chain,
-    }, (Bar(("tensorflow",), 1.1, 0.3),), flop=10 * n, moved=96 * n, tolerance=1e-5, seconds=0.1)
+    }, (Bar(("tensorflow",), 0.5, 0.2),), flop=10 * n, moved=96 * n, tolerance=1e-5, seconds=0.1)
 
 
 def small(op: str) -> Workload:
