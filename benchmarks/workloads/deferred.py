@@ -119,5 +119,6 @@ WORKLOADS = [
              {**both(_watched_tf), "torch": _watched_torch}, (Bar(("torch",), 0.8, 0.4),), tolerance=1e-4, seconds=0.1),
     Workload("Adam update", "Adam update of 6 variables, 670 K values, eager",
              lambda: floats(*_SHAPES, *_SHAPES, seed=4), {
-                 **both(_adam_tf), "torch": _adam_torch, "numpy": _adam_numpy}, (Bar(("numpy",), 0.4, 0.25),), tolerance=1e-3, seconds=0.1),
+                 **both(_adam_tf), "torch": _adam_torch, "numpy": _adam_numpy}, (Bar(("numpy",), 0.4, 0.25),),
+             tolerance=1e-3, seconds=0.1),
 ]

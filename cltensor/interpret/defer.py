@@ -41,7 +41,8 @@ from cltensor.runtime import device as devices
 __all__ = ["Pending", "flush", "code_of", "active", "using", "restart"]
 
 NEVER = 1 << 62                 # ops to run at once: all
-WINDOW, REST = 64, 1024         # flushes looked at; ops that run at once when most of them gained nothing
+WINDOW = 64                     # flushes looked at
+REST, LONGEST = 1024, 1 << 16   # ops that run at once when most of them gained nothing; twice as many each time
 DTYPES = (float32, float16, bool_)
 _NUMBERS = frozenset(kind for kind, sig in SLOTS.items() if sig.slot != "bool" and not issubclass(kind, Late))
 _codes: dict[tuple, int] = {}   # (op, attributes) -> what edges call it; 0: it never waits
@@ -63,7 +64,7 @@ class Pending:
         self.inputs: list = []
         self.slots: dict[Tensor, int] = {}
         self.tensors: list[Tensor] = []
-        self.history = [0, 0] if history is None else history       # flushes, those without gain
+        self.history = [0, 0, REST] if history is None else history     # flushes, those without gain, rest
 
     def resolve(self, t: Tensor) -> None:
         """Give a tensor that waits here its buffer."""
@@ -114,9 +115,10 @@ class Pending:
         if here.pending is self:
             here.pending = fresh
         if history[0] >= WINDOW:
-            if history[1] > WINDOW // 2:
-                here.immediate, here.pending = REST, None
-            history[:] = 0, 0
+            useless = history[1] > WINDOW // 2
+            if useless:
+                here.immediate, here.pending = history[2], None
+            history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST
 
     def _compute(self, t: Tensor) -> None:
         """The value of one tensor, for a thread that is not the owner. Nothing of the block is changed."""
