@@ -92,7 +92,7 @@ _TABLE: dict[str, _Variable] = {
     "MEMORY_LIMIT": _Variable("", _limit, "bytes (500000000, 512M, 2GiB) or a percentage (50%)",
                               "device memory cltensor may take; empty means 80% of the device's"),
     "DEBUG": _Variable("0", _number(0, 5), "0 to 5",
-                       "log 1 devices, 2 a line per kernel and what ran deferred, 3 cache misses, 4 source, 5 graph passes"),
+                       "log 1 devices, 2 kernels and blocks that run, 3 cache misses, 4 source, 5 graph passes"),
     "CACHE_DIR": _Variable("", lambda text: text, "a folder",
                            "where device verdicts and tuning results are kept; empty means the user's cache"),
     "SYNC": _Variable("0", _flag, _FLAG,
