@@ -18,6 +18,7 @@ import cltensor as tf
 from cltensor.core.op import registry
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import from_numpy
+from cltensor.interpret import defer
 from cltensor.interpret.record import Recording, Symbol
 from cltensor.runtime.device import Device
 from tests.op_table import ROWS
@@ -116,6 +117,13 @@ def test_value(row: Row, device: Device) -> None:
 @each(row for row in ROWS if has_kernel(row) or row.name in SPREAD)
 def test_value_under_the_other_schedule(row: Row, other_schedule: str, device: Device) -> None:
     check_value(row, device, row.dtypes[:1])
+
+
+@each(row for row in ROWS if not has_kernel(row))
+def test_value_at_once(row: Row, device: Device) -> None:
+    """Expressions wait and run together in the tests above; here each runs at its call."""
+    with defer.using("0"):
+        check_value(row, device, row.dtypes[:1])
 
 
 @each(row for row in ROWS if row.specials)

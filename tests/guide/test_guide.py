@@ -1,7 +1,8 @@
 """Every code sample of the guide, run as written with one line changed, its promises compared.
 
-Samples that share names run in one namespace, in the guide's order. All of it runs twice: with one virtual
-GPU, and without any, where a sample that asks for a GPU must get the error about the missing device.
+Samples that share names run in one namespace, in the guide's order. All of it runs three times: with one virtual
+GPU, without any, where a sample that asks for a GPU must get the error about the missing device, and with every op
+run at its call. The text promised is the same.
 """
 
 from __future__ import annotations
@@ -35,16 +36,18 @@ GROUPS = {
 ASKS_FOR_A_GPU = {15, 17, 28}
 
 
-@pytest.fixture(scope="module", params=[1, 0], ids=["one GPU", "no GPU"])
+@pytest.fixture(scope="module", params=[(1, "auto"), (0, "auto"), (0, "0")], ids=["one GPU", "no GPU", "at once"])
 def gpus(request: pytest.FixtureRequest) -> Iterator[int]:
     """Number of GPUs there are: virtual ones, made out of the CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLTENSOR_VIRTUAL_GPUS", str(request.param))
+        count, deferring = request.param
+        patch.setenv("CLTENSOR_VIRTUAL_GPUS", str(count))
+        patch.setenv("CLTENSOR_DEFER", deferring)
         runtime_device.reset()
         forget_plans()
-        if runtime_device.num_gpus() != request.param:
+        if runtime_device.num_gpus() != count:
             pytest.skip(f"this implementation has {runtime_device.num_gpus()} GPUs of its own")
-        yield request.param
+        yield count
     runtime_device.reset()
     forget_plans()
     gc.collect()
