@@ -43,7 +43,7 @@ from cltensor.kernels.vm_code import KEPT, NA, NB, NR, OPCODES
 op = {name: i for i, name in enumerate(OPCODES)}
 %>
 <%namespace name="words" file="statements.cl.mako"/>
-// Unrolling these loops would double the time to compile and gain nothing.
+// Unrolled, these loops take a fifth longer to compile.
 #define NO_UNROLL _Pragma("clang loop unroll(disable) vectorize(disable)")
 #define EACH NO_UNROLL for (uint v = 0; v < many; ++v)
 ${words.needs([line for lines, _, _ in texts for line in lines], 16)}
