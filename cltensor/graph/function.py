@@ -200,7 +200,8 @@ class Function:
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> Replay:
         """The compiled replay for arguments like these, tracing if need be.
 
-        Its `program` prints the optimised nodes, `steps` are what runs.
+        Its `graph` is what was recorded (`inputs`, `outputs`, `get_operations()`, text), its `program` prints the
+        optimised nodes.
         """
         flat, tensors, key = self._signature(args, kwargs)
         with self._lock:

@@ -24,6 +24,7 @@ from cltensor.core.spec import sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.graph.layout import Layout
 from cltensor.graph.program import Program
+from cltensor.graph.recorded import RecordedGraph
 from cltensor.interpret.eager import copy_to
 from cltensor.interpret.record import EFFECT
 from cltensor.interpret.runner import BoundLaunch
@@ -150,6 +151,11 @@ class Planned:
         self._last_numbers: list = [object()] * len(self._lates)
 
     # -- running
+    @property
+    def graph(self) -> RecordedGraph:
+        """What was recorded, for a reader."""
+        return RecordedGraph(self.recorded)
+
     def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
         """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
         layout, device = self._layout, self.device

@@ -17,6 +17,7 @@ from cltensor.core.late import Late
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.body import Control
 from cltensor.graph.program import Composed, Program
+from cltensor.graph.recorded import RecordedGraph
 from cltensor.interpret.eager import bind_host, bind_specs, input_specs, moving
 from cltensor.interpret.record import EFFECT, Node, Symbol
 from cltensor.interpret.runner import bind_plan
@@ -161,6 +162,11 @@ class Stepwise:
                 self.steps[i].drop += (at,)
 
     # -- running
+    @property
+    def graph(self) -> RecordedGraph:
+        """What was recorded, for a reader."""
+        return RecordedGraph(self.recorded)
+
     def __call__(self, feeds: list[Tensor]) -> list[Tensor]:
         """Run once on these values of the feeds; returns the fetches, as tensors of their own."""
         with self._lock, eagerly():

@@ -419,3 +419,20 @@ def test_sizes_may_be_calculated_with_while_a_function_is_traced(use):
     traced = tf.function(use)
     np.testing.assert_array_equal(traced(x).numpy(), use(x).numpy())
     np.testing.assert_array_equal(traced(x[:2]).numpy(), use(x[:2]).numpy())
+
+
+def test_the_graph_of_a_concrete_function():
+    w = tf.Variable([1.0, 2.0])
+
+    @tfe.defun
+    def f(x, scale):
+        w.assign_add(x)
+        return {"y": x * w * scale, "z": tf.reduce_sum(x) * 2.0}
+    graph = f.get_concrete_function(tf.constant([1.0, 1.0]), 3.0).graph
+    assert [t.shape.as_list() for t in graph.inputs] == [[2]] and graph.variables == [w]
+    assert [t.shape.as_list() for t in graph.outputs] == [[2], []]
+    names = [op.name for op in graph.get_operations()]
+    assert len(set(names)) == len(names) and {"multiply", "multiply_1", "multiply_2", "reduce_sum"} <= set(names)
+    last = next(op for op in graph.get_operations() if op.name == "reduce_sum")
+    assert last.inputs == (graph.inputs[0],) and last.outputs[0] in graph and tf.constant(1.0) not in graph
+    assert str(graph).startswith("%0 = feed (2,) float32") and "reduce_sum(%0" in str(graph)
