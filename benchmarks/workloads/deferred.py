@@ -112,7 +112,8 @@ def _adam_numpy(np_, *given):
 
 
 WORKLOADS = [
-    Workload("loop of 1000 ops", "1,000 ops on 16 elements in a loop, eager, per loop", lambda: floats((16,)), {
+    Workload("loop of 1000 ops", "1,000 ops on 16 elements in a loop, eager, per loop",
+             lambda: (np.float32(0.1) * floats((16,))[0],), {
         **both(lambda tf, x: _loop(x)), "torch": lambda torch, x: _loop(x), "jax": lambda jax, x: _loop(x),
         "numpy": _loop_numpy}, (Bar(("torch",), 1.0, 0.7),), tolerance=1e-3, seconds=0.1),
     Workload("watched regression", "guide's linear regression, 200 steps, loss read every 20, eager", _line,
