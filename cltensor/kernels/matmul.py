@@ -32,6 +32,7 @@ _PART, _PARTS, _COLUMNS = 256, 8, 128
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
 _MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
 _ROWS = 96                 # rows of a group, if there are so many, that share the work of filling a panel
+_DEEP = 128                # steps along k that a wider tile wants
 _STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
 _WORTH = 2 ** 17           # multiply-adds that make a group worth starting
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
@@ -154,7 +155,7 @@ def _register_tile(p: Product, tune: dict) -> dict:
     if p.n <= v:
         return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"]}
     few, many = tune["nv"] * v, tune["large_nv"] * v
-    if p.m >= _ROWS and p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
+    if p.m >= _ROWS and p.k >= _DEEP and p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
         return _large(tune)
     return tune
 
