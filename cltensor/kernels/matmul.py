@@ -155,7 +155,8 @@ def _register_tile(p: Product, tune: dict) -> dict:
     if p.n <= v:
         return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"]}
     few, many = tune["nv"] * v, tune["large_nv"] * v
-    if p.m >= _ROWS and p.k >= _DEEP and p.m * p.n * p.k * p.groups >= _MUCH and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
+    much = p.m >= _ROWS and p.k >= _DEEP and p.m * p.n * p.k * p.groups >= _MUCH
+    if much and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
         return _large(tune)
     return tune
 
