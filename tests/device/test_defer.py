@@ -429,3 +429,29 @@ def test_switched_off():
     with defer.using("0"):
         assert not waits(vector() * 2.0)
     assert waits(vector() * 2.0)
+
+
+def test_a_gradient_asked_for_again_sees_todays_values():
+    w = tf.Variable([1.0, 2.0])
+    for i in range(8):
+        rate, data = 0.5 + i % 3, np.array([i, -i], np.float32)
+        x = tf.constant(data)                   # known to the host, and another one at every turn
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(w * x * rate)) * rate
+        before = w.numpy()
+        g = tape.gradient(loss, w)
+        np.testing.assert_allclose(g.numpy(), 2 * rate**3 * data * data * before, rtol=1e-6)
+        w.assign_sub(g * 1e-3)
+
+
+def test_a_gradient_asked_for_again_knows_its_sources():
+    a, b = tf.Variable(2.0), tf.Variable(3.0)
+    for sources in ([a, b], [b, a], [a], [b], [a, a], [a, b], [b, a]):
+        with tf.GradientTape() as tape:
+            y = a * a * b
+        want = {id(a): 12.0, id(b): 4.0}
+        assert [g.numpy() for g in tape.gradient(y, sources)] == [want[id(s)] for s in sources]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(a)
+            y = a * a * b
+        assert tape.gradient(y, b) is None
