@@ -240,7 +240,11 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=_DOCS, help="where benchmarks.md goes")
     options = parser.parse_args()
     data = merged(options.folders)
-    (options.docs / "benchmarks.md").write_text(document(data, options.docs), encoding="utf-8")
+    page = options.docs / "benchmarks.md"
+    # the part that benchmarks.graph writes stays
+    known = page.read_text(encoding="utf-8") if page.exists() else ""
+    _, mark, graphs = known.partition("\n## Compiled graphs\n")
+    page.write_text(document(data, options.docs) + mark + graphs, encoding="utf-8")
     if options.readme:
         page = _DOCS.parent / "README.md"
         before, rest = page.read_text(encoding="utf-8").split(_BEGIN)

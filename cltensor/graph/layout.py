@@ -26,6 +26,8 @@ from cltensor.kernels.plan import Plan
 
 __all__ = ["Layout"]
 
+SHARED = 1 << 20        # bytes of a workspace that is kept for another reader: memory is worth more than a second copy
+
 
 class Layout:
     """The positions of a program's values on a device, and its launches.
@@ -103,8 +105,8 @@ class Layout:
             plan = node.plan(traits) if isinstance(node, Composed) else lower(op, ins, given, outs, node.attrs, traits)
             works, launches = [-name() for _ in plan.workspace], []         # no uid is negative
             for each in plan.launches:
-                if each.prepares:
-                    at = next(arg[1] for arg in each.args if arg[0] == "work")
+                at = next((arg[1] for arg in each.args if arg[0] == "work"), None)
+                if each.prepares and at is not None and plan.workspace[at] <= SHARED:
                     key = (each.template, each.params, each.kernel, each.global_size, plan.workspace[at],
                            *(("in", self._root(node.inputs[arg[1]])) if arg[0] == "in" else
                              "work" if arg[0] == "work" else arg for arg in each.args))

@@ -14,6 +14,7 @@ from typing import Any
 from cltensor.base import config
 from cltensor.graph.passes.counters import count_on_host
 from cltensor.graph.passes.cse import cse
+from cltensor.graph.passes.epilogues import absorb_epilogues
 from cltensor.graph.passes.fold import fold
 from cltensor.graph.passes.fuse import fuse_elementwise
 from cltensor.graph.passes.pieces import read_pieces
@@ -32,7 +33,8 @@ __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
 PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, turn_shared,
-                                                      fuse_sums, fuse_elementwise, read_pieces, prune, merge_updates)
+                                                      fuse_sums, fuse_elementwise, read_pieces, prune, absorb_epilogues,
+                                                      merge_updates)
 Replay = Planned | Stepwise
 
 

@@ -58,7 +58,8 @@ def _flags(a: Spec, b: Spec, transpose_a: bool, transpose_b: bool) -> str:
             f"b has shape {show(b.shape)} (transpose_b={transpose_b})")
 
 
-def _matmul_lower(ins: tuple, outs: tuple, target: Any, transpose_a: bool, transpose_b: bool) -> Plan:
+def _matmul_lower(ins: tuple, outs: tuple, target: Any, transpose_a: bool, transpose_b: bool,
+                  epilogue: Any = None) -> Plan:
     a, b = ins[0].shape, ins[1].shape
     *batch, m, n = outs[0].shape
     k = a[-2] if transpose_a else a[-1]
@@ -68,7 +69,7 @@ def _matmul_lower(ins: tuple, outs: tuple, target: Any, transpose_a: bool, trans
         m, count, count_a, batch, a, b = m * count, 1, 1, [], a[-2:], b[-2:]
     dims, (step_a, step_b) = merge_broadcast(tuple(batch), [a[:-2], b[:-2]])
     return plan(Product(outs[0].dtype, m, n, k, transpose_a, transpose_b, dims, step_a, step_b,
-                        count, count_a, count_b), target)
+                        count, count_a, count_b), target, epilogue)
 
 
 def _matmul_da(g: Any, x1: Any, transpose_a: bool, transpose_b: bool) -> Any:

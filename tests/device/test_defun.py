@@ -260,7 +260,8 @@ def test_constants_fold_and_repeats_run_once():
     assert names.count("exp") == 1
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "turn_shared",
-                                            "fuse_sums", "fuse_elementwise", "read_pieces", "prune", "merge_updates"]
+                                            "fuse_sums", "fuse_elementwise", "read_pieces", "prune",
+                                            "absorb_epilogues", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -436,3 +437,20 @@ def test_the_graph_of_a_concrete_function():
     last = next(op for op in graph.get_operations() if op.name == "reduce_sum")
     assert last.inputs == (graph.inputs[0],) and last.outputs[0] in graph and tf.constant(1.0) not in graph
     assert str(graph).startswith("%0 = feed (2,) float32") and "reduce_sum(%0" in str(graph)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (128, 784, 512), (1, 300, 200), (70, 33, 1), (64, 512, 1024)])
+def test_epilogues_of_products_keep_their_bits(shape):
+    m, k, n = shape
+    x, w, b, y = array(m, k), array(k, n), array(n), array(m, n)
+
+    def f(x, w, b, y):
+        h = tf.nn.relu(tf.matmul(x, w) + b)
+        masked = tf.where(tf.greater(y, 0.0), tf.matmul(x, w * 0.5), tf.zeros_like(y))
+        return h, masked, tf.tanh(tf.matmul(x, w)) * y, tf.matmul(x, w)
+    g = tfe.defun(f)
+    for got, want in zip(g(x, w, b, y), f(x, w, b, y)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    alone = tfe.defun(lambda x, w, b: tf.nn.relu(tf.matmul(x, w) + b))
+    assert alone(x, w, b).numpy().tobytes() == tf.nn.relu(tf.matmul(x, w) + b).numpy().tobytes()
+    assert "matmul + fused(add, relu)" in str(alone.get_concrete_function(x, w, b).program)
