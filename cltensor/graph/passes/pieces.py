@@ -15,6 +15,8 @@ from cltensor.kernels.expression import Piece
 
 __all__ = ["read_pieces"]
 
+LEAST = 16          # adjacent elements of a piece: kernels walk vectors, and one element in a row is no vector at all
+
 
 def _pieces(node: Node) -> dict[int, Piece]:
     """Where each result of a split lies in its input, by uid."""
@@ -46,6 +48,8 @@ def read_pieces(program: Program) -> Program:
     nodes = {id(n): n for n in program.nodes}               # what stands in each node's place
     for node in program.nodes:
         if node.op.name != "split" or not isinstance(node.inputs[0], Symbol) or not prod(node.inputs[0].spec.shape):
+            continue
+        if min(dict(node.attrs)["sizes"]) * prod(node.inputs[0].spec.shape[dict(node.attrs)["axis"]:][1:]) < LEAST:
             continue
         reading = [(o, r) for o in node.outputs for r in readers.get(o.uid, ())]
         found = {id(r): fused for _, r in reading if (fused := as_fused(nodes[id(r)])) is not None}
