@@ -8,8 +8,6 @@ import pytest
 
 import cltensor as tf
 from cltensor.core.dispatch import state
-from cltensor.graph.program import verify
-from cltensor.graph.replay import PASSES
 from cltensor.kernels import build
 from cltensor.runtime import queue
 
@@ -249,24 +247,6 @@ def test_a_failed_replay_changes_no_variable(monkeypatch):
     assert f(tf.constant([1.0])).numpy() == [3.0]
 
 
-def test_constants_fold_and_repeats_run_once():
-    k = tf.constant([2.0, 3.0])
-
-    def f(x):
-        table = tf.exp(k) * 2.0                     # known when traced
-        return tf.exp(x) * table + tf.exp(x), x * 1.0
-    replay = tfe.defun(f).get_concrete_function(tf.constant([0.5, 0.25]))
-    names = " ".join(n.op.name for n in replay.program.nodes)
-    assert names.count("exp") == 1
-    verify(replay.program)
-    assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "turn_shared",
-                                            "fuse_sums", "fuse_elementwise", "read_pieces", "prune",
-                                            "absorb_epilogues", "merge_updates"]
-    x = tf.constant([0.5, 0.25])
-    for got, want in zip(tfe.defun(f)(x), f(x)):
-        assert got.numpy().tobytes() == want.numpy().tobytes()
-
-
 def test_input_signature():
     f = tfe.defun(lambda x: x + 1.0, input_signature=[((None, 2), tf.float32)])
     assert f(array(3, 2)).shape == (3, 2)
@@ -375,40 +355,6 @@ def test_a_failed_call_of_several_steps_changes_no_counter(monkeypatch):
     assert [float(adam.beta1_power), int(step), float(w)] == before
 
 
-@pytest.mark.parametrize(("shape", "axis", "sizes"), [((5, 80), 1, 4), ((12, 7), 0, [3, 3, 6]), ((3, 8, 7), 1, 2),
-                                                      ((2, 3, 52), 2, [17, 17, 18]), ((6,), 0, 3), ((4, 3, 2), 2, 2)])
-def test_pieces_are_read_where_they_lie(shape, axis, sizes, device):
-    z = array(*shape)
-    first = tf.split(z, sizes, axis)[0]
-    other = array(*first.shape.as_list())
-    bias = array(first.shape.as_list()[-1])
-
-    def f(z, other, bias):
-        a, b, *_ = tf.split(z * 2.0, sizes, axis)
-        return tf.tanh(a) * other + tf.sigmoid(b) * bias, tf.exp(b - a)
-    g = tfe.defun(f)
-    for _ in range(2):
-        for got, want in zip(g(z, other, bias), f(z, other, bias)):
-            assert got.numpy().tobytes() == want.numpy().tobytes()
-    short = shape in ((6,), (4, 3, 2))          # too little in a row
-    assert ("split" in str(g.get_concrete_function(z, other, bias).program)) == short
-    h = tfe.defun(lambda z: (lambda parts: (parts[0] + parts[1], parts[0]))(tf.split(z * 2.0, sizes, axis)))
-    assert np.array_equal(h(z)[1].numpy(), tf.split(z * 2.0, sizes, axis)[0].numpy())       # one is wanted as it is
-
-
-@pytest.mark.parametrize("shape", [(5, 40, 24), (33, 70, 65), (32, 256, 512)])
-def test_a_matrix_that_several_products_take_transposed_is_turned_once(shape):
-    m, n, k = shape
-    w, xs = tf.Variable(array(n, k)), [array(m, k) for _ in range(4)]
-
-    def f(*xs):
-        return [tf.matmul(x, w, transpose_b=True) for x in xs]
-    g = tfe.defun(f)
-    for got, want in zip(g(*xs), f(*xs)):
-        assert got.numpy().tobytes() == want.numpy().tobytes()
-    assert str(g.get_concrete_function(*xs).program).count("transpose(") == 1
-
-
 @pytest.mark.parametrize("use", [
     lambda x: tf.reshape(x, [tf.shape(x)[0], -1]),
     lambda x: tf.range(tf.shape(x)[0] * 2),
@@ -438,20 +384,3 @@ def test_the_graph_of_a_concrete_function():
     last = next(op for op in graph.get_operations() if op.name == "reduce_sum")
     assert last.inputs == (graph.inputs[0],) and last.outputs[0] in graph and tf.constant(1.0) not in graph
     assert str(graph).startswith("%0 = feed (2,) float32") and "reduce_sum(%0" in str(graph)
-
-
-@pytest.mark.parametrize("shape", [(5, 7, 3), (128, 784, 512), (1, 300, 200), (70, 33, 1), (64, 512, 1024)])
-def test_epilogues_of_products_keep_their_bits(shape):
-    m, k, n = shape
-    x, w, b, y = array(m, k), array(k, n), array(n), array(m, n)
-
-    def f(x, w, b, y):
-        h = tf.nn.relu(tf.matmul(x, w) + b)
-        masked = tf.where(tf.greater(y, 0.0), tf.matmul(x, w * 0.5), tf.zeros_like(y))
-        return h, masked, tf.tanh(tf.matmul(x, w)) * y, tf.matmul(x, w)
-    g = tfe.defun(f)
-    for got, want in zip(g(x, w, b, y), f(x, w, b, y)):
-        assert got.numpy().tobytes() == want.numpy().tobytes()
-    alone = tfe.defun(lambda x, w, b: tf.nn.relu(tf.matmul(x, w) + b))
-    assert alone(x, w, b).numpy().tobytes() == tf.nn.relu(tf.matmul(x, w) + b).numpy().tobytes()
-    assert "matmul + fused(add, relu)" in str(alone.get_concrete_function(x, w, b).program)
