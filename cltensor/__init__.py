@@ -8,7 +8,7 @@ This is the table of contents: it re-exports, and defines nothing.
 
 from cltensor import (
     app, contrib, data, errors, estimator, flags, gfile, initializers, keras, linalg, logging, losses, math, metrics,
-    nest, nn, random, saved_model, summary, train,
+    nest, nn, random, saved_model, summary, test, train,
 )
 from cltensor.core import mode as _mode
 from cltensor.interpret import trial as _trial
@@ -172,7 +172,7 @@ __all__ = [
     "set_soft_device_placement", "shape", "shape_n", "sigmoid", "sign", "sin", "sinh", "size",
     "slice", "sort", "space_to_depth", "split", "sqrt", "square", "squared_difference", "squeeze",
     "stack", "stop_gradient", "strided_slice", "subtract", "summary", "svd", "tan", "tanh",
-    "tensordot", "tile", "to_double", "to_float", "to_int32", "to_int64", "trace", "train",
+    "tensordot", "test", "tile", "to_double", "to_float", "to_int32", "to_int64", "trace", "train",
     "trainable_variables", "transpose", "truediv", "truncated_normal",
     "truncated_normal_initializer", "truncatediv", "uint8", "uniform_unit_scaling_initializer",
     "unique", "unsorted_segment_sum", "unstack", "variable_op_scope", "variable_scope",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "cltensor"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (("base",), ("runtime",), ("kernels",), ("core",), ("interpret",), ("ops",), ("autodiff",),
          ("graph",), ("data", "train", "losses", "metrics", "initializers", "summary", "keras",
-                     "distribute", "program", "saved_model", "onnx", "variable_scope"))
+                     "distribute", "program", "saved_model", "onnx", "variable_scope", "testing", "layers"))
 NAMESPACES = len(ORDER)
 TOP = NAMESPACES + 1
 LONGEST = 400

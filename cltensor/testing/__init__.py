@@ -1,0 +1,1 @@
+"""tf.test: a TestCase that compares tensors, for programs' own tests."""
