@@ -7,8 +7,8 @@ This is the table of contents: it re-exports, and defines nothing.
 """
 
 from cltensor import (
-    app, contrib, data, errors, estimator, flags, gfile, initializers, keras, linalg, logging, losses, math, metrics,
-    nest, nn, random, saved_model, summary, test, train,
+    app, contrib, data, errors, estimator, flags, gfile, initializers, keras, layers, linalg, logging, losses,
+    math, metrics, nest, nn, random, saved_model, summary, test, train,
 )
 from cltensor.core import mode as _mode
 from cltensor.interpret import trial as _trial
@@ -152,7 +152,7 @@ __all__ = [
     "greater_equal", "group", "half", "histogram_fixed_width", "identity",
     "initialize_all_variables", "initialize_variables", "initializers", "int16", "int32", "int64",
     "int8", "invert_permutation", "is_finite", "is_inf", "is_nan", "is_tensor",
-    "is_variable_initialized", "keras", "less", "less_equal", "lin_space", "linalg", "linspace",
+    "is_variable_initialized", "keras", "layers", "less", "less_equal", "lin_space", "linalg", "linspace",
     "local_variables", "local_variables_initializer", "log", "log1p", "log_sigmoid", "logging",
     "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "map_fn", "math",
     "matmul", "matrix_band_part", "matrix_determinant", "matrix_diag", "matrix_diag_part",
