@@ -35,8 +35,15 @@ _STEPS: dict[tuple[str, str], list[list[dict]]] = {
         [{"least_groups": v} for v in (8, 16, 32, 64, 128)],
         [{"strip": v} for v in (4, 8)],
     ],
-    ("matmul", "gpu"): [[{"side": s, "each": e} for s, e in ((8, 4), (16, 4), (8, 8), (16, 8), (16, 2))],
-                        [{"depth": v} for v in (8, 16, 32)]],
+    ("matmul", "gpu"): [
+        [dict(zip(("mwg", "nwg", "kwg", "mdimc", "ndimc"), tile)) for tile in (
+            (128, 128, 8, 16, 16), (128, 128, 16, 16, 16), (128, 64, 16, 16, 16), (64, 128, 16, 16, 16),
+            (64, 64, 16, 16, 16), (64, 64, 16, 8, 8), (64, 64, 8, 8, 8), (128, 64, 8, 16, 8), (96, 64, 16, 8, 8))],
+        [dict(zip(("small_mwg", "small_nwg", "small_kwg", "small_mdimc", "small_ndimc"), tile)) for tile in (
+            (32, 32, 16, 8, 8), (32, 32, 32, 8, 8), (64, 64, 16, 8, 8), (64, 64, 16, 16, 16), (32, 64, 16, 8, 8))],
+        [{"vwm": m, "vwn": n} for m, n in ((4, 4), (2, 4), (2, 2))],
+        [{"large_groups": v} for v in (16, 32, 64, 128)],
+    ],
     ("conv2d", "cpu"): [
         [{"mr": mr, "nv": nv} for mr, nv in _TILES],
         [{"unroll": v} for v in (1, 2, 4)],

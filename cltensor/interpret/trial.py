@@ -82,7 +82,8 @@ def small_cases(name: str) -> list[Case]:
     """Shapes that reach every form of a family: odd, with tails on each side, and larger than one tile."""
     if name == "matmul":
         return [product(61, 301, 203), product(130, 1100, 203, True), product(515, 70, 517),
-                product(61, 301, 13), product(2, 300, 517), product(3, 300, 45, True)]
+                product(61, 301, 13), product(2, 300, 517), product(3, 300, 45, True),
+                product(1409, 21, 1410)]          # enough groups for the large tile of the gpu schedule
     if name == "conv2d":
         return [convolved(2, 13, 3, 19, 45), convolved(2, 13, 3, 19, 45, "dx"), convolved(5, 13, 3, 19, 45, "dw"),
                 convolved(1, 9, 1, 5, 70)]

@@ -10,7 +10,9 @@ Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako sa
     else                                                     direct
 
 Sizes and strides are arguments of the kernels, so there is one program per form and dtype; "tiles" has one more for
-products no wider than a vector. Every form takes an epilogue (kernels/epilogue.py): bias, activation and what else is
+products no wider than a vector. Under the gpu schedule there is one form with two tiles, a large one for products
+that give every part of a device work, a small one for all others (kernels/matmul_gpu.cl.mako); the transposes are part
+of the program, as they decide along which direction vectors are loaded. Every form takes an epilogue (kernels/epilogue.py): bias, activation and what else is
 done to each finished number before it is stored, with the bits of the separate ops.
 """
 
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 from cltensor.base.dtypes import DType
 from cltensor.kernels.epilogue import Epilogue
 from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, WORK, Launch, Plan, launch
-from cltensor.kernels.tuning import default, lookup
+from cltensor.kernels.tuning import TILE, default, lookup
 
 __all__ = ["Product", "plan", "plain"]
 
@@ -93,7 +95,7 @@ def plan(p: Product, target: Any, epilogue: Epilogue | None = None) -> Plan:
     untuned = default("matmul", target.schedule)
     tune = untuned if p.m * p.n * p.k <= _TINY else lookup("matmul", target)
     if target.schedule == "gpu":
-        return _gpu(p, tune, epilogue)
+        return _gpu(p, _gpu_tile(p, tune, target), epilogue)
     vector = _vector(p, tune, epilogue)
     if vector is not None:
         return vector
@@ -115,7 +117,7 @@ def plain(p: Product, target: Any) -> Plan:
     """A product with untuned parameters: what tuned ones must agree with, bit for bit."""
     untuned = default("matmul", target.schedule)
     if target.schedule == "gpu":
-        return _gpu(p, untuned, None)
+        return _gpu(p, {name: untuned["small_" + name] for name in TILE}, None)
     return _vector(p, untuned, None) or _tiles(p, untuned, target, None)
 
 
@@ -233,10 +235,31 @@ def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple, c
     return Plan((main, fold), (parts * total * p.dtype.size,))
 
 
-def _gpu(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
-    side, tile = tune["side"], tune["side"] * tune["each"]
-    args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides),
-            *(epilogue.args if epilogue else ()))
-    return Plan((launch("matmul_gpu", "tiles", args, (_up(p.n, tile) * side * side, _up(p.m, tile), p.groups),
-                        (side * side, 1, 1), dtype=p.dtype.name, v=1, side=side, each=tune["each"],
-                        depth=tune["depth"], epilogue=epilogue.text("gpu") if epilogue else ()),))
+def _gpu_tile(p: Product, tune: dict, target: Any) -> dict:
+    """The tile of the gpu form, by the names of the template: the large one where it fits the device, leaves enough
+    groups to share, and pads little; else the small one."""
+    large = {name: tune[name] for name in TILE}
+    rows, columns = _up(p.m, large["mwg"]), _up(p.n, large["nwg"])
+    padded = rows * large["mwg"] * columns * large["nwg"]
+    if (p.dtype.compute == "float" and rows * columns * p.groups >= tune["large_groups"]
+            and 4 * padded <= 5 * p.m * p.n and _fits(large, p.dtype, target)):
+        return large
+    small = {name: tune["small_" + name] for name in TILE}
+    # The untuned small tile fits the least that OpenCL promises, 32 KB of local memory, in every dtype.
+    untuned = default("matmul", "gpu")
+    return small if _fits(small, p.dtype, target) else {name: untuned["small_" + name] for name in TILE}
+
+
+def _fits(tile: dict, dtype: DType, target: Any) -> bool:
+    """Whether a group's items and its two pairs of tiles, whose lines are padded by 4 elements, fit the device."""
+    size = 8 if dtype.compute in ("double", "long") else 4
+    local = 2 * tile["kwg"] * (tile["mwg"] + tile["nwg"] + 8) * size
+    return local <= target.local_mem and tile["mdimc"] * tile["ndimc"] <= target.max_group
+
+
+def _gpu(p: Product, tile: dict, epilogue: Epilogue | None) -> Plan:
+    items = tile["mdimc"] * tile["ndimc"]
+    args = (OUT(), IN(0), IN(1), p.table, *_sizes(p.m, p.n, p.k), *(epilogue.args if epilogue else ()))
+    groups = (_up(p.n, tile["nwg"]) * items, _up(p.m, tile["mwg"]), p.groups)
+    return Plan((launch("matmul_gpu", "tiles", args, groups, (items, 1, 1), dtype=p.dtype.name, v=4, ta=p.transpose_a,
+                        tb=p.transpose_b, epilogue=epilogue.text("gpu") if epilogue else (), **tile),))

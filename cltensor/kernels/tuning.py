@@ -22,8 +22,10 @@ from typing import Any
 from cltensor.base.errors import CLTensorWarning
 from cltensor.kernels import tuned
 
-__all__ = ["lookup", "default", "families", "space", "complaint_about", "using", "install_trial", "forget"]
+__all__ = ["TILE", "lookup", "default", "families", "space", "complaint_about", "using", "install_trial", "forget"]
 
+# The tile of matmul's gpu form, by the names of its template; with "small_" before them those of the small one.
+TILE = ("mwg", "nwg", "kwg", "mdimc", "ndimc", "vwm", "vwn")
 # Per parameter: the default and the values that are allowed.
 _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
     ("matmul", "cpu"): {
@@ -48,9 +50,25 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "dots": (4, (1, 2, 4, 8)),
     },
     ("matmul", "gpu"): {
-        "side": (8, (8, 16)),            # work-items along each side of a work-group: 8 x 8 = 64
-        "each": (4, (2, 4, 6, 8)),       # rows and columns each item keeps in registers: tiles of 32 x 32
-        "depth": (16, (8, 16, 32)),      # k-range held in local memory at a time
+        # a tile of C, what of k lies in local memory, items of a group, lanes of a vector: matmul_gpu.cl.mako.
+        # 128 x 128 x 8 by 256 items of 8 x 8 elements: 16.5 KB of local memory, about 100 registers
+        "mwg": (128, (32, 64, 96, 128)),
+        "nwg": (128, (32, 64, 96, 128)),
+        "kwg": (8, (8, 16, 32)),
+        "mdimc": (16, (8, 16, 32)),
+        "ndimc": (16, (8, 16, 32)),
+        "vwm": (4, (2, 4)),
+        "vwn": (4, (2, 4)),
+        # the same for products that would make too few groups of the large tile, for doubles and integers:
+        # 32 x 32 x 16 by 64 items of 4 x 4 elements
+        "small_mwg": (32, (16, 32, 64)),
+        "small_nwg": (32, (16, 32, 64)),
+        "small_kwg": (16, (8, 16, 32)),
+        "small_mdimc": (8, (4, 8, 16)),
+        "small_ndimc": (8, (4, 8, 16)),
+        "small_vwm": (4, (2, 4)),
+        "small_vwn": (4, (2, 4)),
+        "large_groups": (64, (16, 32, 64, 128)),      # groups of the large tile from which on it is used
     },
     ("conv2d", "cpu"): {
         "mr": (8, (2, 4, 6, 7, 8, 10, 12, 14)),     # rows of a register tile, as for matmul
@@ -77,6 +95,7 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
     },
 }
 _ACCUMULATORS = 28         # mr * nv of a register tile: more does not fit the 32 vector registers
+_ELEMENTS = 128            # elements of C an item of a GPU may hold: half of its registers
 
 _DEFAULTS = {key: {name: row[0] for name, row in rows.items()} for key, rows in _TABLE.items()}
 _lock = threading.RLock()
@@ -121,6 +140,25 @@ def complaint_about(name: str, schedule: str, entry: Any) -> str:
     for mr, nv in (("mr", "nv"), ("large_mr", "large_nv")):
         if nv in tile and tile[mr] * tile[nv] > _ACCUMULATORS:
             return f"{mr} * {nv} = {tile[mr] * tile[nv]} accumulators are more than {_ACCUMULATORS}"
+    for size in ("", "small_") if (name, schedule) == ("matmul", "gpu") else ():
+        complaint = _complaint_about_tile(*(tile[size + part] for part in TILE))
+        if complaint:
+            return size + complaint
+    return ""
+
+
+def _complaint_about_tile(mwg: int, nwg: int, kwg: int, mdimc: int, ndimc: int, vwm: int, vwn: int) -> str:
+    """What of the divisibility that matmul_gpu.cl.mako relies on does not hold, "" if all does."""
+    items = mdimc * ndimc
+    if mwg % (mdimc * vwm):
+        return f"mwg = {mwg} is no multiple of mdimc * vwm = {mdimc * vwm}"
+    if nwg % (ndimc * vwn):
+        return f"nwg = {nwg} is no multiple of ndimc * vwn = {ndimc * vwn}"
+    for what, lines in (("mwg", mwg), ("nwg", nwg)):
+        if lines * kwg % (4 * items):
+            return f"{what} * kwg = {lines * kwg} is no multiple of 4 * mdimc * ndimc = {4 * items}"
+    if mwg * nwg > _ELEMENTS * items:
+        return f"mwg * nwg = {mwg * nwg} is more than {_ELEMENTS} for each of {items} items"
     return ""
 
 
@@ -150,8 +188,8 @@ def lookup(name: str, target: Any) -> dict[str, int]:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> lookup("matmul", SimpleNamespace(schedule="gpu"))["side"]
-        8
+        >>> lookup("matmul", SimpleNamespace(schedule="gpu"))["mwg"]
+        128
     """
     schedule = target.schedule
     forced = getattr(_here, "chosen", None)
