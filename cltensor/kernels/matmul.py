@@ -12,8 +12,10 @@ Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako sa
 Sizes and strides are arguments of the kernels, so there is one program per form and dtype; "tiles" has one more for
 products no wider than a vector. Under the gpu schedule there is one form with two tiles, a large one for products
 that give every part of a device work, a small one for all others (kernels/matmul_gpu.cl.mako); the transposes are part
-of the program, as they decide along which direction vectors are loaded. Every form takes an epilogue (kernels/epilogue.py): bias, activation and what else is
-done to each finished number before it is stored, with the bits of the separate ops.
+of the program, as they decide along which direction vectors are loaded.
+
+Every form takes an epilogue (kernels/epilogue.py): bias, activation and what else is done to each finished number
+before it is stored, with the bits of the separate ops.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Products under the gpu schedule around the borders of its tiles, large and small, tuned and not: every bit and zero."""
+"""Products under the gpu schedule around the borders of its tiles, large and small, tuned and not."""
 
 from __future__ import annotations
 

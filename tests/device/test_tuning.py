@@ -22,7 +22,8 @@ CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 64, "strip": 4, "d
        ("conv2d", {"mr": 6, "nv": 3, "unroll": 1, "groups": 4, "range": 32}),
        ("conv2d", {"mr": 12, "nv": 1, "panel": 2 ** 14, "sweep": 16}), ("reduce", {"grain": 1024, "groups": 256})]
 GPU = [("matmul", {"mwg": 64, "nwg": 96, "kwg": 16, "mdimc": 8, "ndimc": 8, "vwm": 2, "small_mwg": 64, "small_vwn": 2}),
-       ("matmul", {"mwg": 128, "nwg": 64, "kwg": 32, "large_groups": 16, "small_nwg": 16, "small_ndimc": 4}), ("conv2d", {"mr": 2, "range": 64}), ("reduce", {"groups": 256})]
+       ("matmul", {"mwg": 128, "nwg": 64, "kwg": 32, "large_groups": 16, "small_nwg": 16, "small_ndimc": 4}),
+       ("conv2d", {"mr": 2, "range": 64}), ("reduce", {"groups": 256})]
 
 
 @pytest.fixture
