@@ -72,7 +72,7 @@ __kernel void merge(__global int *to, __global const int *from, __global const $
         const size_t d = at - base, stop = min((size_t)(d + span), (size_t)(na + nb));
         __global const int *a = from + row + base, *b = a + na;
         __global const ${T} *v = x + row;
-        size_t low = d > nb ? d - nb : 0, high = min(d, na);
+        size_t low = max((long)d - (long)nb, (long)0), high = min(d, na);
         while (low < high) {
             const size_t i = (low + high) / 2;
             if (key(v, b[d - 1 - i]) < key(v, a[i])) high = i; else low = i + 1;
