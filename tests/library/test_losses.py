@@ -220,3 +220,38 @@ def test_keras_losses():
     assert k.get("mse") is k.mean_squared_error and k.get(len) is len
     with pytest.raises(ValueError, match="there is no loss 'l3'"):
         k.get("l3")
+
+
+# -- the losses of a graph
+def test_losses_enter_the_graphs_collection():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        with pytest.raises(ValueError, match="there are no losses"):
+            losses.get_total_loss()
+        assert losses.get_regularization_loss() is not None and not losses.get_regularization_losses()
+        x = tf.placeholder(tf.float32, [None, 2], name="x")
+        eye = np.eye(2, dtype=np.float32)
+        with tf.name_scope("first"):
+            made = [losses.mean_squared_error(eye, x), losses.absolute_difference(eye, x), losses.huber_loss(eye, x),
+                    losses.log_loss(eye, x), losses.hinge_loss(eye, x), losses.cosine_distance(eye, x, axis=1)]
+        made += [losses.sigmoid_cross_entropy(eye, x), losses.softmax_cross_entropy(eye, x),
+                 losses.sparse_softmax_cross_entropy([0, 1], x), losses.compute_weighted_loss(x, 0.5)]
+        losses.mean_squared_error(eye, x, loss_collection=None)
+        other = losses.mean_squared_error(eye, x, loss_collection="mine")
+        assert losses.get_losses() == made and losses.get_losses("first/") == made[:6]
+        assert losses.get_losses(loss_collection="mine") == [other]
+        own = tf.reduce_sum(x)
+        losses.add_loss(own)
+        w = tf.get_variable("w", initializer=[3.0, 4.0], regularizer=lambda v: tf.reduce_sum(tf.square(v)))
+        sess.run(w.initializer)
+        values, total, bare, fixed = sess.run(
+            [made + [own], losses.get_total_loss(), losses.get_total_loss(False), losses.get_regularization_loss()],
+            {x: [[0.5, 0.25], [0.125, 0.75]]})
+        assert np.isclose(bare, np.sum(values, dtype=np.float64)) and fixed == 25.0 and np.isclose(total, bare + 25.0)
+
+
+def test_eagerly_no_losses_are_kept():
+    losses.mean_squared_error([1.0], [2.0])
+    losses.add_loss(tf.constant(1.0))
+    assert losses.get_losses() == []
+    with pytest.raises(ValueError, match="in a graph only"):
+        losses.get_total_loss()

@@ -1,4 +1,4 @@
-"""tf.losses: scalar losses of TensorFlow 1.x, each a weighted mean of per-example losses.
+"""Scalar losses of TensorFlow 1.x, each a weighted mean of per-example losses; a graph lists them (collected.py).
 
 Losses are computed in the dtype of the predictions (integers: float32), to which labels are cast: NumPy labels
 need no care. (TensorFlow 1.x computes all of them in float32.)
@@ -12,6 +12,8 @@ from cltensor.base.dtypes import float32
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.base.shapes import normalize_axis, show
 from cltensor.core.tensor import Tensor, convert, host_value
+from cltensor.graph.collections import GraphKeys
+from cltensor.losses.collected import add_loss
 from cltensor.ops.array import reshape, squeeze, stop_gradient
 from cltensor.ops.cross_entropy import (
     sigmoid_cross_entropy_with_logits,
@@ -50,7 +52,7 @@ class Reduction:
             raise InvalidArgumentError(f"Reduction: {key!r} is no reduction; there are {', '.join(cls.all())}")
 
 
-_DEFAULT = Reduction.SUM_BY_NONZERO_WEIGHTS
+_DEFAULT, _LOSSES = Reduction.SUM_BY_NONZERO_WEIGHTS, GraphKeys.LOSSES
 
 
 def _weights_for(op: str, weights: Any, losses: Tensor) -> Any:
@@ -74,13 +76,14 @@ def _weights_for(op: str, weights: Any, losses: Tensor) -> Any:
     return weights
 
 
-def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = None,
+def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = _LOSSES,
                           reduction: str = _DEFAULT, op: str = "compute_weighted_loss") -> Tensor:
     """Per-example losses times weights, reduced.
 
     Args:
         losses: floating tensor.
         weights: number, or a tensor of the losses' rank, each dimension theirs or 1.
+        loss_collection: key of the collection of a graph that the result enters; None for none.
         reduction: SUM_BY_NONZERO_WEIGHTS divides the sum by the count of losses whose weight is not 0 (0 when
             there is none), MEAN by the sum of the weights, SUM_OVER_BATCH_SIZE by the count of losses.
 
@@ -96,7 +99,12 @@ def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: str | None = N
     losses = convert(losses, op=op)
     if not losses.dtype.is_floating:
         losses = cast(losses, float32)
-    weights = _weights_for(op, weights, losses)
+    result = _reduced(losses, _weights_for(op, weights, losses), reduction)
+    add_loss(result, loss_collection)
+    return result
+
+
+def _reduced(losses: Tensor, weights: Any, reduction: str) -> Tensor:
     scalar = isinstance(weights, float)
     size = losses.spec.size
     means = (Reduction.SUM_BY_NONZERO_WEIGHTS, Reduction.SUM_OVER_BATCH_SIZE)
@@ -140,7 +148,7 @@ def _pair(op: str, labels: Any, predictions: Any, names: tuple = ("labels", "pre
 
 
 def mean_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None,
-                       loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+                       loss_collection: Any = _LOSSES, reduction: str = _DEFAULT) -> Tensor:
     """Mean of (predictions - labels) ** 2.
 
     Args:
@@ -156,12 +164,12 @@ def mean_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope:
         np.float32(2.0)
     """
     labels, predictions = _pair("mean_squared_error", labels, predictions)
-    return compute_weighted_loss(squared_difference(predictions, labels), weights, reduction=reduction,
-                                 op="mean_squared_error")
+    losses = squared_difference(predictions, labels)
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "mean_squared_error")
 
 
 def absolute_difference(labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None,
-                        loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+                        loss_collection: Any = _LOSSES, reduction: str = _DEFAULT) -> Tensor:
     """Mean of |predictions - labels|; arguments as for `mean_squared_error`.
 
     Example:
@@ -170,12 +178,12 @@ def absolute_difference(labels: Any, predictions: Any, weights: Any = 1.0, scope
         np.float32(1.0)
     """
     labels, predictions = _pair("absolute_difference", labels, predictions)
-    return compute_weighted_loss(absolute(subtract(predictions, labels)), weights, reduction=reduction,
-                                 op="absolute_difference")
+    losses = absolute(subtract(predictions, labels))
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "absolute_difference")
 
 
 def huber_loss(labels: Any, predictions: Any, weights: Any = 1.0, delta: float = 1.0, scope: str | None = None,
-               loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+               loss_collection: Any = _LOSSES, reduction: str = _DEFAULT) -> Tensor:
     """Mean of e ** 2 / 2 where the error e is at most delta, else of delta * |e| - delta ** 2 / 2 (Huber 1964).
 
     Arguments as for `mean_squared_error`.
@@ -188,12 +196,12 @@ def huber_loss(labels: Any, predictions: Any, weights: Any = 1.0, delta: float =
     labels, predictions = _pair("huber_loss", labels, predictions)
     size = absolute(subtract(predictions, labels))
     quadratic = minimum(size, float(delta))
-    return compute_weighted_loss(square(quadratic) * 0.5 + (size - quadratic) * float(delta), weights,
-                                 reduction=reduction, op="huber_loss")
+    losses = square(quadratic) * 0.5 + (size - quadratic) * float(delta)
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "huber_loss")
 
 
 def log_loss(labels: Any, predictions: Any, weights: Any = 1.0, epsilon: float = 1e-7, scope: str | None = None,
-             loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+             loss_collection: Any = _LOSSES, reduction: str = _DEFAULT) -> Tensor:
     """Mean of -labels log(predictions + epsilon) - (1 - labels) log(1 - predictions + epsilon).
 
     Arguments as for `mean_squared_error`; predictions are probabilities.
@@ -205,10 +213,10 @@ def log_loss(labels: Any, predictions: Any, weights: Any = 1.0, epsilon: float =
     """
     labels, p = _pair("log_loss", labels, predictions)
     losses = -(labels * log(p + float(epsilon))) - (1.0 - labels) * log(1.0 - p + float(epsilon))
-    return compute_weighted_loss(losses, weights, reduction=reduction, op="log_loss")
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "log_loss")
 
 
-def hinge_loss(labels: Any, logits: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = None,
+def hinge_loss(labels: Any, logits: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = _LOSSES,
                reduction: str = _DEFAULT) -> Tensor:
     """Mean of max(0, 1 - y * logits), y being -1 for label 0 and 1 for label 1.
 
@@ -220,12 +228,12 @@ def hinge_loss(labels: Any, logits: Any, weights: Any = 1.0, scope: str | None =
         np.float32(1.75)
     """
     labels, logits = _pair("hinge_loss", labels, logits, ("labels", "logits"))
-    return compute_weighted_loss(relu(1.0 - (labels * 2.0 - 1.0) * logits), weights, reduction=reduction,
-                                 op="hinge_loss")
+    losses = relu(1.0 - (labels * 2.0 - 1.0) * logits)
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "hinge_loss")
 
 
 def cosine_distance(labels: Any, predictions: Any, axis: Any = None, weights: Any = 1.0, scope: str | None = None,
-                    loss_collection: Any = None, reduction: str = _DEFAULT, dim: Any = None) -> Tensor:
+                    loss_collection: Any = _LOSSES, reduction: str = _DEFAULT, dim: Any = None) -> Tensor:
     """Mean of 1 - sum(labels * predictions) along an axis; both are taken to have length 1 along it.
 
     Args:
@@ -244,12 +252,13 @@ def cosine_distance(labels: Any, predictions: Any, axis: Any = None, weights: An
     labels, predictions = _pair("cosine_distance", labels, predictions)
     at = normalize_axis("cosine_distance", axis, len(labels.spec.shape))
     losses = 1.0 - reduce_sum(multiply(predictions, labels), at, keepdims=True)
-    return compute_weighted_loss(losses, weights, reduction=reduction, op="cosine_distance")
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "cosine_distance")
 
 
 # -- cross entropies
 def sigmoid_cross_entropy(multi_class_labels: Any, logits: Any, weights: Any = 1.0, label_smoothing: float = 0,
-                          scope: str | None = None, loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+                          scope: str | None = None, loss_collection: Any = _LOSSES,
+                          reduction: str = _DEFAULT) -> Tensor:
     """Mean sigmoid cross entropy of independent labels.
 
     Args:
@@ -268,12 +277,13 @@ def sigmoid_cross_entropy(multi_class_labels: Any, logits: Any, weights: Any = 1
     labels, logits = _pair(op, multi_class_labels, logits, ("multi_class_labels", "logits"))
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return compute_weighted_loss(sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights,
-                                 reduction=reduction, op=op)
+    losses = sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, op)
 
 
 def softmax_cross_entropy(onehot_labels: Any, logits: Any, weights: Any = 1.0, label_smoothing: float = 0,
-                          scope: str | None = None, loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+                          scope: str | None = None, loss_collection: Any = _LOSSES,
+                          reduction: str = _DEFAULT) -> Tensor:
     """Mean softmax cross entropy of one distribution per row; gradients flow into the logits only.
 
     Args:
@@ -293,12 +303,12 @@ def softmax_cross_entropy(onehot_labels: Any, logits: Any, weights: Any = 1.0, l
     labels, logits = _pair(op, onehot_labels, logits, ("onehot_labels", "logits"))
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.spec.shape[-1]
-    return compute_weighted_loss(softmax_cross_entropy_with_logits_v2(stop_gradient(labels), logits), weights,
-                                 reduction=reduction, op=op)
+    losses = softmax_cross_entropy_with_logits_v2(stop_gradient(labels), logits)
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, op)
 
 
 def sparse_softmax_cross_entropy(labels: Any, logits: Any, weights: Any = 1.0, scope: str | None = None,
-                                 loss_collection: Any = None, reduction: str = _DEFAULT) -> Tensor:
+                                 loss_collection: Any = _LOSSES, reduction: str = _DEFAULT) -> Tensor:
     """Mean softmax cross entropy of one class number per row.
 
     Args:
@@ -324,4 +334,4 @@ def sparse_softmax_cross_entropy(labels: Any, logits: Any, weights: Any = 1.0, s
     if labels.dtype.is_integer and labels.dtype.size < 4:       # bytes of an image file, as they are
         labels = cast(labels, "int32")
     losses = sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    return compute_weighted_loss(losses, weights, reduction=reduction, op="sparse_softmax_cross_entropy")
+    return compute_weighted_loss(losses, weights, scope, loss_collection, reduction, "sparse_softmax_cross_entropy")
