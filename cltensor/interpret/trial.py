@@ -41,11 +41,12 @@ def _f32(*shape: int) -> Spec:
     return Spec(shape, float32)
 
 
-def product(m: int, k: int, n: int, transpose_b: bool = False) -> Case:
+def product(m: int, k: int, n: int, transpose_b: bool = False, transpose_a: bool = False) -> Case:
     """A float32 matrix product."""
-    p = matmul.Product(float32, m, n, k, False, transpose_b, (1,), (0,), (0,), 1, 1, 1)
-    return Case(f"matmul {m}x{k}x{n}{' NT' if transpose_b else ''}",
-                (_f32(m, k), _f32(n, k) if transpose_b else _f32(k, n)), _f32(m, n),
+    p = matmul.Product(float32, m, n, k, transpose_a, transpose_b, (1,), (0,), (0,), 1, 1, 1)
+    flags = ("T" if transpose_a else "N") + ("T" if transpose_b else "N")
+    return Case(f"matmul {m}x{k}x{n}{'' if flags == 'NN' else ' ' + flags}",
+                (_f32(k, m) if transpose_a else _f32(m, k), _f32(n, k) if transpose_b else _f32(k, n)), _f32(m, n),
                 lambda target: matmul.plan(p, target), lambda target: matmul.plain(p, target))
 
 
@@ -83,7 +84,9 @@ def small_cases(name: str) -> list[Case]:
     if name == "matmul":
         return [product(61, 301, 203), product(130, 1100, 203, True), product(515, 70, 517),
                 product(61, 301, 13), product(2, 300, 517), product(3, 300, 45, True),
-                product(1409, 21, 1410)]          # enough groups for the large tile of the gpu schedule
+                product(61, 50, 203, False, True),
+                # enough groups for the large tile of the gpu schedule
+                product(1409, 21, 1410), product(1409, 21, 1410, True, True)]
     if name == "conv2d":
         return [convolved(2, 13, 3, 19, 45), convolved(2, 13, 3, 19, 45, "dx"), convolved(5, 13, 3, 19, 45, "dw"),
                 convolved(1, 9, 1, 5, 70)]
