@@ -16,10 +16,11 @@ from cltensor.train.optimizers import (
     AdadeltaOptimizer, AdagradOptimizer, AdamOptimizer, FtrlOptimizer, GradientDescentOptimizer,
     MomentumOptimizer, RMSPropOptimizer,
 )
+from cltensor.train.saver import Saver
 
 __all__ = [
     "AdadeltaOptimizer", "AdagradOptimizer", "AdamOptimizer", "Checkpoint", "ExponentialMovingAverage",
-    "FtrlOptimizer", "GradientDescentOptimizer", "MomentumOptimizer", "Optimizer", "RMSPropOptimizer",
+    "FtrlOptimizer", "GradientDescentOptimizer", "MomentumOptimizer", "Optimizer", "RMSPropOptimizer", "Saver",
     "assert_global_step", "checkpoint_exists", "cosine_decay", "create_global_step", "exponential_decay",
     "get_checkpoint_state", "get_global_step", "get_or_create_global_step", "global_step",
     "inverse_time_decay", "latest_checkpoint", "natural_exp_decay", "piecewise_constant",

@@ -23,7 +23,7 @@ from cltensor.train import container, object_graph
 from cltensor.train.restore import Restoration
 
 __all__ = ["Checkpoint", "CheckpointState", "LoadStatus", "latest_checkpoint", "get_checkpoint_state",
-           "checkpoint_exists", "MAX_TO_KEEP"]
+           "checkpoint_exists", "MAX_TO_KEEP", "write_state"]
 
 MAX_TO_KEEP = 5
 _SHOWN = 5          # unmatched names an error lists
@@ -296,11 +296,16 @@ def _note_saved(prefix: str, path: str) -> None:
     ours = re.compile(re.escape(os.path.basename(prefix)) + r"-\d+$")
     dropped = [n for n in names if ours.match(n)][:-MAX_TO_KEEP]
     kept = [n for n in names if n not in dropped]
-    lines = [f"model_checkpoint_path: {json.dumps(name)}"]
-    lines += [f"all_model_checkpoint_paths: {json.dumps(n)}" for n in kept]
-    container.replace_file(os.path.join(folder, "checkpoint"), ("\n".join(lines) + "\n").encode())
+    write_state(folder, kept)
     for n in dropped:
         try:
             os.remove(os.path.join(folder, n) + container.SUFFIX)
         except OSError:
             pass        # somebody else's to keep, or gone already
+
+
+def write_state(folder: str, names: list[str], latest_filename: str | None = None) -> None:
+    """The folder's `checkpoint` file: these names are kept, oldest first, and the last one is the latest."""
+    lines = [f"model_checkpoint_path: {json.dumps(names[-1])}"]
+    lines += [f"all_model_checkpoint_paths: {json.dumps(n)}" for n in names]
+    container.replace_file(os.path.join(folder, latest_filename or "checkpoint"), ("\n".join(lines) + "\n").encode())
