@@ -14,6 +14,8 @@ from cltensor.core.dispatch import state
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.collections import GraphKeys, add_to_collection
 from cltensor.graph.control import cond
+from cltensor.graph.deferred import GraphBody
+from cltensor.graph.graph import Graph
 from cltensor.interpret.record import Symbol
 from cltensor.keras import backend
 from cltensor.keras.layer import Layer
@@ -56,18 +58,26 @@ def call(kind: type, default_name: str, inputs: Any, arguments: dict, name: str 
         arguments: of the class.
         training: reaches the layer; a tensor of a graph decides in each run.
     """
+    # in a branch or a loop the lists of the graph stay as they are: what is made there cannot be used outside
+    here = state.interpreter
+    graph = here if isinstance(here, Graph) and not isinstance(here, GraphBody) else None
     with variable_scope(name, default_name, reuse=reuse) as scope:
         inputs = convert(inputs, op=f"tf.layers.{default_name}")
         layer = _scoped(kind)(name=scope.name, trainable=trainable, **arguments)
         if isinstance(training, (Tensor, Variable)):
             if not layer.built:
                 layer._build_for(inputs)
+            first = len(graph.nodes) if graph is not None else 0
             outputs = cond(training, lambda: layer(inputs, training=True), lambda: layer(inputs, training=False))
+            # the layer's own updates are inside of the branch; outside, the branch's node assigns them
+            updates = [] if graph is None else [graph.operation(first, f"{scope.name}/updates")]
         else:
             outputs = layer(inputs) if training is None else layer(inputs, training=bool(training))
-    if getattr(state.interpreter, "symbolic", False):
-        for update in layer.updates:
-            add_to_collection(GraphKeys.UPDATE_OPS, update)
+            updates = layer.updates
+    if graph is not None:
+        for update in updates:
+            if update.symbols:
+                add_to_collection(GraphKeys.UPDATE_OPS, update)
         for loss in layer.losses:
             if isinstance(loss, Symbol):
                 add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)

@@ -11,6 +11,7 @@ from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import state
 from cltensor.core.tensor import Tensor, constant
 from cltensor.graph.collections import GraphKeys, add_to_collection, get_collection
+from cltensor.graph.deferred import GraphBody
 from cltensor.graph.graph import Graph
 from cltensor.ops.math import add_n
 
@@ -24,7 +25,7 @@ def add_loss(loss: Any, loss_collection: Any = GraphKeys.LOSSES) -> None:
         loss: tensor.
         loss_collection: key of the collection; None for none.
 
-    Eagerly, nothing happens.
+    Eagerly, and for losses made in a branch or a loop, which cannot be used outside of it, nothing happens.
 
     Example:
         >>> import cltensor as tf
@@ -34,7 +35,8 @@ def add_loss(loss: Any, loss_collection: Any = GraphKeys.LOSSES) -> None:
         ...     print(len(tf.losses.get_losses()), sess.run(tf.losses.get_total_loss()))
         2 7.0
     """
-    if loss_collection is not None and isinstance(state.interpreter, Graph):
+    here = state.interpreter
+    if loss_collection is not None and isinstance(here, Graph) and not isinstance(here, GraphBody):
         add_to_collection(loss_collection, loss)
 
 

@@ -144,6 +144,24 @@ def test_batch_normalization(sess, way):
         values = sess.run(y, {x: X, training: False})
         np.testing.assert_allclose(values, (X - mean) / np.sqrt(variance) * gamma + beta, rtol=1e-4, atol=1e-5)
         assert (sess.run(tf.global_variables()[2]) == mean).all()
+    updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    sess.run(updates, feed)             # on their own
+    np.testing.assert_allclose(sess.run(tf.global_variables()[2]), X.mean(0) * 0.75, rtol=1e-5, atol=1e-6)
+    assert len(updates) == 1
+
+
+def test_in_a_branch_the_lists_of_the_graph_stay(sess):
+    x, which = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.bool, [])
+
+    def branch():
+        y = tf.layers.dense(x, 1, use_bias=False, activity_regularizer=tf.reduce_sum)
+        y = tf.layers.batch_normalization(y, training=True, epsilon=0.0)
+        return tf.losses.mean_squared_error(tf.zeros([5, 1]), y)
+    loss = tf.cond(which, branch, lambda: tf.constant(0.0))
+    for key in (tf.GraphKeys.UPDATE_OPS, tf.GraphKeys.LOSSES, tf.GraphKeys.REGULARIZATION_LOSSES):
+        assert tf.get_collection(key) == []
+    sess.run(tf.global_variables_initializer())
+    assert np.isclose(sess.run(loss, {x: X, which: True}), 1.0, rtol=1e-4) and sess.run(loss, {which: False, x: X}) == 0
 
 
 def test_errors_name_the_layer(sess):
