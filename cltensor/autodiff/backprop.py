@@ -14,7 +14,7 @@ import numpy as np
 
 from cltensor.autodiff import rules
 from cltensor.base.errors import InternalError
-from cltensor.core.dispatch import device_scope
+from cltensor.core.dispatch import current_device, device_scope
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.lists import empty_list
 from cltensor.core.op import OpDef
@@ -129,6 +129,7 @@ def _full(spec: Spec, value: float, device: Any) -> Tensor:
             if value in (0, 1):
                 return (creation.ones if value else creation.zeros)(spec.shape, spec.dtype)
             return creation.fill(spec.shape, convert(value, spec.dtype))
+    device = device or current_device()         # a recorded value is nowhere yet
     key = (spec, value, device)
     kept = _small.get(key)
     if kept is None:

@@ -21,6 +21,7 @@ from cltensor.interpret.record import Symbol
 __all__ = ["Names", "name_scope"]
 
 _VALID = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-/]*")
+_NO_LETTER = re.compile(r"[^A-Za-z0-9_.\-/]|^(?=[^A-Za-z0-9.])")
 _PACKAGE = __name__.split(".")[0] + "."
 
 
@@ -100,6 +101,8 @@ def _asked() -> tuple[Any, str | None]:
     given = outermost.f_locals
     name = given.get("name") if "name" in arguments else given["kwargs"].get("name") if "kwargs" in code.co_varnames \
         and isinstance(given.get("kwargs"), dict) else None
+    if isinstance(name, str) and outermost.f_globals["__name__"].startswith(_PACKAGE + "summary."):
+        name = _NO_LETTER.sub("_", name)        # a summary's tag may be any text
     return outermost, name if isinstance(name, str) else None
 
 
