@@ -26,6 +26,7 @@ class Framework:
     """One package: `put` makes its tensor of an array, `get` the way back, `sync(last)` waits for the results.
 
     `settle`, where a package may put work off: makes sure that a result will be computed though nobody looks at it.
+    `begin` forgets what the workload before taught it, `warm` waits for what is compiled beside the program.
     """
 
     name: str
@@ -34,10 +35,13 @@ class Framework:
     get: Callable[[Any], np.ndarray]
     sync: Callable[[Any], Any]
     settle: Callable[[Any], Any] | None = None
+    begin: Callable[[], Any] = lambda: None
+    warm: Callable[[], Any] = lambda: None
 
 
 def _cltensor() -> Framework:
     import cltensor
+    from cltensor.interpret import builder, defer
     from cltensor.runtime import device
     queue = device.default().queue
 
@@ -45,7 +49,8 @@ def _cltensor() -> Framework:
         for tensor in value if isinstance(value, (tuple, list)) else (value,):
             getattr(tensor, "buffer", None)
 
-    return Framework("cltensor", cltensor, cltensor.constant, lambda t: t.numpy(), lambda last: queue.finish(), settle)
+    return Framework("cltensor", cltensor, cltensor.constant, lambda t: t.numpy(), lambda last: queue.finish(), settle,
+                     defer.restart, builder.wait)
 
 
 def _numpy() -> Framework:

@@ -65,6 +65,17 @@ def sample(c: Contender, k: int) -> None:
     c.single.append(time.perf_counter() - start)
 
 
+def warm(c: Contender, seconds: float) -> None:
+    """Call it for about that long."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        for _ in range(20):
+            c.call()
+            if time.perf_counter() > until:
+                break
+        c.sync()
+
+
 def calls_in(c: Contender, seconds: float) -> int:
     """How many calls take about `seconds`; warms up on the way, with at least two calls."""
     c.call()

@@ -20,6 +20,7 @@ from benchmarks import timing
 from benchmarks.frameworks import Framework, open_framework
 from benchmarks.workload import Workload
 
+WARM = 0.4          # seconds of calls before anything is timed: kernels are chosen and compiled by then
 _held: list[timing.Contender] = []
 
 
@@ -31,6 +32,7 @@ def find(module: str, name: str) -> Any:
 def prepare(framework: Framework, form: str, module: str, name: str) -> Any:
     """Hold this workload; its result after `checks` calls, as an array."""
     workload: Workload = find(module, name)
+    framework.begin()
     call = workload.forms[form](framework.module, *map(framework.put, workload.inputs()))
     last: list = [None]
     settle = framework.settle
@@ -51,6 +53,8 @@ def prepare(framework: Framework, form: str, module: str, name: str) -> Any:
 
 def count(framework: Framework, seconds: float) -> int:
     """How many calls of the workload take about that long."""
+    timing.warm(_held[0], WARM)
+    framework.warm()
     return timing.calls_in(_held[0], seconds)
 
 

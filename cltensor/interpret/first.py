@@ -20,7 +20,10 @@ from cltensor.kernels.vm import lower_interpreted
 
 __all__ = ["bind_expression", "PER_RUN", "PER_ELEMENT"]
 
-PER_RUN, PER_ELEMENT = 1e-6, 6e-11      # seconds the interpreter loses on a lone op, by measurement
+# Seconds the interpreter loses on a lone op, by measurement; where an operand is walked in another order than the
+# result, it goes element by element.
+PER_RUN, PER_ELEMENT, PER_WALKED = 1e-6, 6e-11, 1.6e-9
+SHARE = 0.2         # of a build may be lost before it begins: it runs beside the program, not in its way
 
 
 def bind_expression(op: Any, expression: Expression, ins: tuple, outs: tuple, device: Any) -> Run:
@@ -53,8 +56,10 @@ class _First:
 
     def __init__(self, op: Any, at_once: Any, plan: Any, device: Any, ins: tuple, outs: tuple):
         interpreted = bind_plan(op, at_once, device, ins, outs)
-        self.left = builder.build_seconds()
-        loss = PER_RUN + PER_ELEMENT * max(s.size for s in outs)
+        self.left = SHARE * builder.build_seconds()
+        size = max(s.size for s in outs)
+        walked = any(s.size not in (1, size) for s in ins)
+        loss = PER_RUN + (PER_WALKED if walked else PER_ELEMENT) * size
 
         def take_over() -> None:
             builder.rehearse(op, plan, device, ins, outs)

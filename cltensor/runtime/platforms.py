@@ -99,6 +99,9 @@ def _kind(bits: int) -> str:
     return "cpu" if bits & cl.device_type.CPU or not bits & accelerators else "gpu"
 
 
+_started: tuple[int, ...] = ()     # threads of drivers
+
+
 def enumerate_devices(found: icd.Search) -> list[Physical]:
     """Every device every driver lists, in the loader's order; empty without a driver."""
     before = workers.running()
@@ -107,7 +110,6 @@ def enumerate_devices(found: icd.Search) -> list[Physical]:
             platforms = cl.get_platforms()
         except cl.Error:                   # PLATFORM_NOT_FOUND_KHR: the loader's way to say none
             return []
-    started = tuple(sorted(workers.running() - before))
     devices = []
     for platform in platforms:
         try:
@@ -117,8 +119,11 @@ def enumerate_devices(found: icd.Search) -> list[Physical]:
         for d in listed:
             device = Physical(platform.name.strip(), platform.version.strip(), d.name.strip(), d.vendor.strip(),
                               d.driver_version.strip(), _kind(d.type), d)
-            device.threads = started if device.pocl and device.kind == "cpu" else ()
             devices.append(device)
+    global _started
+    _started = tuple(sorted(workers.running() - before)) or _started        # they start at the first look only
+    for device in devices:
+        device.threads = _started if device.pocl and device.kind == "cpu" else ()
     return devices
 
 
