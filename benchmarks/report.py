@@ -137,12 +137,16 @@ def disturbance(run: dict) -> str:
 def section(run: dict, data: dict, picture: str) -> str:
     """The part of the document about one implementation."""
     machine = run["machine"]
+    ended = "load_after" in run         # else somebody stopped it; the rows until then count
+    after = f" and {run['load_after']:.1f} after" if ended else ""
+    programs = f"Distinct programs compiled: {run['programs']}, in {run['build_seconds']:.1f} s." if ended else \
+        "The run was stopped before its last rows."
     lines = [f"## {run['implementation']}", "",
-             f"{data['date']}, {data['cores']} cores, load average {run['load_before']:.1f} before and "
-             f"{run['load_after']:.1f} after, best of {data['rounds']} rounds. {disturbance(run)}".strip(), "",
+             f"{data['date']}, {data['cores']} cores, load average {run['load_before']:.1f} before{after}, best "
+             f"of {data['rounds']} rounds. {disturbance(run)}".strip(), "",
              f"Measured limits: {machine['peak_gflops']:.0f} GFLOP/s in float32, copies at "
              f"{machine['memory_gbs']:.0f} GB/s from memory and {machine['cache_gbs']:.0f} GB/s from caches (bytes "
-             f"read and written). Distinct programs compiled: {run['programs']}, in {run['build_seconds']:.1f} s.", "",
+             f"read and written). {programs}", "",
              table(run), ""]
     if notes(run):
         lines += ["Left out:", "", notes(run), ""]
