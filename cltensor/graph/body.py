@@ -26,7 +26,7 @@ from cltensor.interpret.record import Node, Recording, State, Symbol
 from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable
 
-__all__ = ["Body", "Control", "Leaves", "announce", "free", "settled",
+__all__ = ["Body", "Control", "Leaves", "announce", "free", "read_outside", "settled",
            "without_effects"]
 
 
@@ -190,3 +190,14 @@ class Leaves:
             else:
                 out.append(t)
         return nest.pack_sequence_as(self.structure, out) if out else self.structure
+
+
+def read_outside(outer: Recording, starts: dict[int, tuple]) -> list[Tensor]:
+    """The values variables have outside where a node starts; tapes are told that they were read."""
+    values = []
+    for variable, _ in starts.values():
+        value = outer.read(variable, variable.held)
+        for recorder in state.recorders:
+            recorder.read(variable, value)
+        values.append(value)
+    return values

@@ -15,11 +15,11 @@ from cltensor.base.shapes import show
 from cltensor.core.dispatch import state
 from cltensor.core.lists import NOTHING
 from cltensor.core.tensor import Tensor, to_array
-from cltensor.graph.body import Body, Control, announce, free, settled
+from cltensor.graph.body import Body, Control, announce, free, read_outside, settled
 from cltensor.graph.inner import Inner
 from cltensor.interpret.record import Node, OpenShape, Recording, Symbol
 
-__all__ = ["Cond", "record_cond", "actuals_of", "read_outside", "dense"]
+__all__ = ["Cond", "record_cond", "actuals_of", "dense"]
 
 
 class Cond(Control):
@@ -113,17 +113,6 @@ def dense(found: dict) -> dict[int, Tensor]:
 def actuals_of(op: Any, node: Node) -> dict[int, Tensor]:
     """uid of a formal -> what the node has for it."""
     return {f.uid: x for f, x in zip(op.formals, node.inputs[len(node.inputs) - len(op.formals):])}
-
-
-def read_outside(outer: Recording, starts: dict[int, tuple]) -> list[Tensor]:
-    """The values variables have outside where a node starts; tapes are told that they were read."""
-    values = []
-    for variable, _ in starts.values():
-        value = outer.read(variable, variable.held)
-        for recorder in state.recorders:
-            recorder.read(variable, value)
-        values.append(value)
-    return values
 
 
 def record_cond(pred: Symbol, bodies: list[Body], outer: Recording) -> list[Symbol]:

@@ -17,7 +17,7 @@ from cltensor.base.errors import InternalError
 from cltensor.core.dispatch import state
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
-from cltensor.graph.body import Body, Control, free
+from cltensor.graph.body import Body, Control, free, read_outside
 from cltensor.graph.connected import connected
 from cltensor.graph.graph import Graph
 from cltensor.graph.nodes import GRADIENTS
@@ -197,16 +197,6 @@ def _place(graph: Graph, node: Node, specs: list[Spec], bodies: list, written: l
     return list(node.outputs[:count])
 
 
-def _started(graph: Graph, starts: dict[int, tuple]) -> list[Tensor]:
-    values = []
-    for variable, _ in starts.values():
-        value = graph.read(variable, variable.held)
-        for recorder in state.recorders:
-            recorder.read(variable, value)
-        values.append(value)
-    return values
-
-
 def _written(bodies: list, starts: dict[int, tuple]) -> list[int]:
     assigned = {id(v) for b in bodies for v in b.assignments.values()}
     return [key for key in starts if key in assigned]
@@ -226,7 +216,7 @@ def defer_cond(pred: Symbol, bodies: list, outer: Graph) -> list[Symbol]:
     for body in bodies:
         body.results += [body.final(key) for key in written]
     specs = [_common(a.spec, b.spec) for a, b in zip(bodies[0].results, bodies[1].results)]
-    values = _started(outer, starts)
+    values = read_outside(outer, starts)
     symbols = [s for _, s in starts.values()]
     others = _outside(bodies, symbols)
     uids = {s.uid for s in symbols + others}
@@ -242,7 +232,7 @@ def defer_loop(initial: list[Tensor], carried: list[Symbol], test: Any, body: An
     """The node of a loop."""
     starts = body.starts
     written = _written([body], starts)
-    values = dict(zip(starts, _started(outer, starts)))
+    values = dict(zip(starts, read_outside(outer, starts)))
     body.results += [body.final(key) for key in written]
     carried = carried + [starts[key][1] for key in written]
     fixed = [key for key in starts if key not in written]

@@ -345,6 +345,7 @@ class Graph(Recording):
 
 # -- what users call inside a graph
 def graph_for(what: str) -> Graph:
+    """The graph that records ops now; `what` asks. Raises: InvalidArgumentError where none does."""
     interpreter = state.interpreter
     if not isinstance(interpreter, Graph):
         raise InvalidArgumentError(f"{what}: it needs a graph; use it inside `with tf.Graph().as_default():` or "

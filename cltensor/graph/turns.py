@@ -15,8 +15,8 @@ from cltensor.core.dispatch import state
 from cltensor.core.lists import empty_list, list_spec
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, from_numpy, to_array
-from cltensor.graph.body import Body, Control, announce, free, settled
-from cltensor.graph.branches import actuals_of, dense, read_outside
+from cltensor.graph.body import Body, Control, announce, free, read_outside, settled
+from cltensor.graph.branches import actuals_of, dense
 from cltensor.graph.inner import Inner
 from cltensor.graph.passes.counters import COUNTER
 from cltensor.interpret.record import Node, Recording, Symbol

@@ -112,6 +112,7 @@ def needs_no_kernel(op: OpDef, ins: tuple, slots: tuple, outs: tuple) -> bool:
 
 
 def place(inputs: tuple) -> Any:
+    """The device an op on these inputs runs on: that of the scope, else of the first input that lives on one."""
     scope = dispatch.state.device
     if scope is not None:
         return scope

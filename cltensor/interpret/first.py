@@ -1,8 +1,8 @@
 """First sight: an expression whose kernel is not built yet runs through the interpreter kernel.
 
 A process that meets fifteen ops would wait for fifteen compilations (0.08 to 0.25 s each) before its first second of
-work. The interpreter is compiled once, and has the same bits; it loses a little on every run. When a row has lost more
-than a build costs, its kernel is built beside the program and takes over.
+work. The interpreter is compiled once, and has the same bits; it loses a little on every run. When a row has lost a
+fifth of what a build costs, its kernel is built beside the program and takes over.
 """
 
 from __future__ import annotations

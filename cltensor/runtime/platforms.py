@@ -99,7 +99,7 @@ def _kind(bits: int) -> str:
     return "cpu" if bits & cl.device_type.CPU or not bits & accelerators else "gpu"
 
 
-_started: tuple[int, ...] = ()     # threads of drivers
+_started: tuple[int, ...] = ()     # the threads drivers began when they were first asked
 
 
 def enumerate_devices(found: icd.Search) -> list[Physical]:
