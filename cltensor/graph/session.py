@@ -249,11 +249,11 @@ class Session:
         """Record the walk anew with the shapes of the feeds; optimise; compile."""
         with Recording() as recording:
             inputs = {uid: Symbol(t.spec) for uid, (_, t) in feeds.items()}
-            starts = {id(s.variable): State(s.variable, inputs.get(s.start.uid) or Symbol(s.variable.spec))
-                      for s in states}
+            starts = {id(s.variable): State(s.variable, Symbol(s.variable.spec)) for s in states}
             env: dict[int, Any] = dict(inputs)
-            for s in states:
-                env.setdefault(s.start.uid, starts[id(s.variable)].start)
+            for s in states:        # one that is fed reads as the feed; what it holds, an assignment may write over
+                start = starts[id(s.variable)]
+                start.now = env.setdefault(s.start.uid, start.start)
             recording.variables.update(starts)      # calls made in the walk read them by object
             effects = walk(self.graph, nodes, env)
             for call in effects:
@@ -271,7 +271,8 @@ class Session:
             starts[held].written = True
             starts[held].variable.check_fits(env[symbol.uid], "assign")
             written.append((held, env[symbol.uid]))
-        kept = [s for h, s in starts.items() if s.start.uid not in {i.uid for i in inputs.values()} or s.written]
+        fed = {id(s.variable) for s in states if s.start.uid in inputs}
+        kept = [s for h, s in starts.items() if h not in fed or s.written]
         order = {h: i for i, h in enumerate(starts)}
         written.sort(key=lambda pair: order[pair[0]])
         program = Program(tuple(recording.nodes), tuple(inputs.values()),
