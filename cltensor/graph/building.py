@@ -36,7 +36,11 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Symbo
     """
     dims = None if shape is None else tuple(None if d is None or d == -1 else int(d)
                                             for d in ([shape] if isinstance(shape, int) else shape))
-    return graph_for("placeholder").own(Symbol(Spec(dims, as_dtype(dtype))))
+    graph = graph_for("placeholder")
+    made = graph.own(Symbol(Spec(dims, as_dtype(dtype))))
+    if not dims:
+        graph.numbers[made.uid] = None
+    return made
 
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Symbol:

@@ -99,6 +99,7 @@ class Graph(Recording):
         self.collections: dict[Any, list] = {}
         self.names = Names()
         self.sources: dict[int, tuple] = {}             # uid of a tensor a run pulls -> where from, see `pull`
+        self.numbers: dict[int, Any] = {}               # of what may be a number: what gives it, see given.py
         self.variable_store: Any = None                 # of tf.get_variable
         self._scopes: list[tuple] = []                  # of control_dependencies
         self._prefixes: list = []                       # of name scopes, to be left with the graph
@@ -242,6 +243,11 @@ class Graph(Recording):
     def is_initialized(self, variable: Variable) -> bool:
         """Whether the variable has a value."""
         return id(variable) not in self.uninitialized
+
+    def starts_as(self, variable: Variable) -> Symbol | None:
+        """The tensor that is its value at the start of a run, None where no run reads it."""
+        held = self.variables.get(id(variable))
+        return None if held is None else held.start
 
     def starts_from(self, variable: Variable, value: Tensor) -> None:
         """Its initializer computes this value."""

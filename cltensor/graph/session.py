@@ -22,6 +22,7 @@ from cltensor.core.dispatch import eagerly, state
 from cltensor.core.tensor import Tensor, convert, to_array
 from cltensor.graph.control import ONE_HOLDS
 from cltensor.graph.deferred import Deferred
+from cltensor.graph.given import giving
 from cltensor.graph.graph import Graph, Operation
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT, WALKED, needed
 from cltensor.graph.program import Program
@@ -108,9 +109,11 @@ class Session:
             wanted = [self._wanted(f) for f in leaves]
             flat = [s for some in wanted for s in some]
             pulls, reports = self._route(flat, feeds)
-            for make, symbols in pulls:
-                feeds.update(self._feeds(dict(zip(symbols, make()))))
-            values = self._compute(flat + [x for node in reports for x in node.inputs], dict(sorted(feeds.items())))
+            with giving(feeds):
+                for make, symbols in pulls:
+                    feeds.update(self._feeds(dict(zip(symbols, make()))))
+                values = self._compute(flat + [x for node in reports for x in node.inputs],
+                                       dict(sorted(feeds.items())))
             out: list = []
             for node in reports:
                 dict(node.attrs)["call"](*[_numpy(values[x.uid]) for x in node.inputs])

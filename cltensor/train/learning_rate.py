@@ -2,6 +2,8 @@
 
 Each function returns a `Schedule`: a callable without arguments, which optimizers call at each step, and which
 also converts to its value now. Values are computed on the host from the step's host copy: no launch, no sync.
+In a graph each returns a tensor, which runs may fetch and feed; of a step that is a variable it is computed on the
+host, too, of one that the graph computes by the graph.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from cltensor.base.errors import InvalidArgumentError
-from cltensor.core.tensor import Tensor, constant, static_value
+from cltensor.core.dispatch import state
+from cltensor.core.tensor import Tensor, constant, convert, static_value
+from cltensor.graph.given import given, looked_up
+from cltensor.graph.graph import Graph
+from cltensor.interpret.record import Symbol
+from cltensor.ops import functions, math
+from cltensor.ops.variable import Variable
 
 __all__ = ["Schedule", "exponential_decay", "piecewise_constant", "piecewise_constant_decay", "polynomial_decay",
            "inverse_time_decay", "natural_exp_decay", "cosine_decay"]
@@ -33,7 +41,8 @@ class Schedule:
 
     def __call__(self) -> Tensor:
         step = self._step() if callable(self._step) else self._step
-        return constant(np.float32(self._value(static_value(step).item())))
+        fed = given(step) if isinstance(step, Variable) else None
+        return constant(np.float32(self._value((static_value(step) if fed is None else fed).item())))
 
     def as_tensor(self) -> Tensor:
         """The value now."""
@@ -53,16 +62,57 @@ class Schedule:
         return f"<{self.name}: {float(self()):g} now>"
 
 
-def _schedule(name: str, step: Any, value: Callable[[float], float]) -> Schedule:
+class _OnHost:
+    """What the formulas are made of, on Python floats."""
+
+    floor, ceil, exp, cos, minimum, maximum, power = floor, ceil, exp, cos, min, max, pow
+
+    @staticmethod
+    def pick(step: float, limits: list, rates: list) -> float:
+        """The rate of the interval that the step is in."""
+        return rates[next((i for i, b in enumerate(limits) if step <= b), -1)]
+
+
+class _InGraph:
+    """The same on tensors."""
+
+    floor, ceil, exp, cos = functions.floor, functions.ceil, functions.exp, functions.cos
+    minimum, maximum = math.minimum, math.maximum
+
+    @staticmethod
+    def power(base: Any, exponent: Any) -> Tensor:
+        """Either may be a number."""
+        return math.pow(convert(base, "float32"), exponent)
+
+    @staticmethod
+    def pick(step: Any, limits: list, rates: list) -> Tensor:
+        """The rate of the interval that the step is in."""
+        rate = convert(rates[-1], "float32")
+        for limit, value in zip(reversed(limits), reversed(rates[:-1])):
+            rate = math.where(math.less_equal(step, limit), convert(value, "float32"), rate)
+        return rate
+
+
+def _schedule(name: str, step: Any, formula: Callable, *numbers: Any) -> Any:
+    """The schedule of a formula of (floor and its like, the step, the numbers); a tensor in a graph."""
     if step is None:
         raise InvalidArgumentError(f"{name}: global_step is missing; pass the variable that counts steps")
-    return Schedule(step, value, name)
+    graph = state.interpreter
+    if not isinstance(graph, Graph):
+        return Schedule(step, lambda now: formula(_OnHost, now, *numbers), name)
+    if any(isinstance(x, Symbol) for x in (step, *numbers)):
+        return formula(_InGraph, math.cast(step, "float32"), *numbers)
+    schedule = Schedule(step, lambda now: formula(_OnHost, now, *numbers), name)
+    return looked_up(graph, name, lambda: float(schedule()))
 
 
 def _numbers(name: str, **values: Any) -> list:
-    """Scalars as Python floats."""
-    out = []
+    """Scalars as Python floats; those that a graph computes as tensors."""
+    out: list = []
     for arg, value in values.items():
+        if isinstance(value, Symbol):
+            out.append(math.cast(value, "float32"))
+            continue
         array = static_value(value)
         if array.shape != () or array.dtype.kind not in "fiu":
             raise InvalidArgumentError(f"{name}: {arg} must be a number, it is {value!r:.60}")
@@ -70,9 +120,14 @@ def _numbers(name: str, **values: Any) -> list:
     return out
 
 
-def _positive(name: str, arg: str, value: float) -> None:
-    if not value > 0:
+def _positive(name: str, arg: str, value: Any) -> None:
+    if not isinstance(value, Symbol) and not value > 0:
         raise InvalidArgumentError(f"{name}: {arg} must be positive, it is {value:g}")
+
+
+def _turns(m: Any, step: Any, steps: Any, staircase: bool) -> Any:
+    """How many times decay_steps have passed, a whole number with `staircase`."""
+    return m.floor(step / steps) if staircase else step / steps
 
 
 def exponential_decay(learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
@@ -97,8 +152,8 @@ def exponential_decay(learning_rate: Any, global_step: Any, decay_steps: Any, de
     rate, steps, decay = _numbers("exponential_decay", learning_rate=learning_rate, decay_steps=decay_steps,
                                   decay_rate=decay_rate)
     _positive("exponential_decay", "decay_steps", steps)
-    whole = floor if staircase else float
-    return _schedule("exponential_decay", global_step, lambda step: rate * decay ** whole(step / steps))
+    return _schedule("exponential_decay", global_step, lambda m, step, rate, steps, decay:
+                     rate * m.power(decay, _turns(m, step, steps, staircase)), rate, steps, decay)
 
 
 def natural_exp_decay(learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
@@ -107,8 +162,8 @@ def natural_exp_decay(learning_rate: Any, global_step: Any, decay_steps: Any, de
     rate, steps, decay = _numbers("natural_exp_decay", learning_rate=learning_rate, decay_steps=decay_steps,
                                   decay_rate=decay_rate)
     _positive("natural_exp_decay", "decay_steps", steps)
-    whole = floor if staircase else float
-    return _schedule("natural_exp_decay", global_step, lambda step: rate * exp(-decay * whole(step / steps)))
+    return _schedule("natural_exp_decay", global_step, lambda m, step, rate, steps, decay:
+                     rate * m.exp(-decay * _turns(m, step, steps, staircase)), rate, steps, decay)
 
 
 def inverse_time_decay(learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
@@ -117,8 +172,8 @@ def inverse_time_decay(learning_rate: Any, global_step: Any, decay_steps: Any, d
     rate, steps, decay = _numbers("inverse_time_decay", learning_rate=learning_rate, decay_steps=decay_steps,
                                   decay_rate=decay_rate)
     _positive("inverse_time_decay", "decay_steps", steps)
-    whole = floor if staircase else float
-    return _schedule("inverse_time_decay", global_step, lambda step: rate / (1.0 + decay * whole(step / steps)))
+    return _schedule("inverse_time_decay", global_step, lambda m, step, rate, steps, decay:
+                     rate / (1.0 + decay * _turns(m, step, steps, staircase)), rate, steps, decay)
 
 
 def piecewise_constant(x: Any, boundaries: Sequence, values: Sequence, name: str | None = None) -> Schedule:
@@ -144,8 +199,7 @@ def piecewise_constant(x: Any, boundaries: Sequence, values: Sequence, name: str
                                    f"{len(rates)} and {len(limits)}")
     if any(a >= b for a, b in zip(limits, limits[1:])):
         raise InvalidArgumentError(f"piecewise_constant: boundaries must increase, they are {limits}")
-    return _schedule("piecewise_constant", x,
-                     lambda step: rates[next((i for i, b in enumerate(limits) if step <= b), -1)])
+    return _schedule("piecewise_constant", x, lambda m, step: m.pick(step, limits, rates))
 
 
 piecewise_constant_decay = piecewise_constant
@@ -166,10 +220,10 @@ def polynomial_decay(learning_rate: Any, global_step: Any, decay_steps: Any, end
                                            end_learning_rate=end_learning_rate, power=power)
     _positive("polynomial_decay", "decay_steps", steps)
 
-    def value(step: float) -> float:
-        within = steps * max(1, ceil(step / steps)) if cycle else steps
-        return (start - end) * (1.0 - min(step, within) / within) ** exponent + end
-    return _schedule("polynomial_decay", global_step, value)
+    def value(m: Any, step: Any, start: Any, steps: Any, end: Any, exponent: Any) -> Any:
+        within = steps * m.maximum(1.0, m.ceil(step / steps)) if cycle else steps
+        return (start - end) * m.power(1.0 - m.minimum(step, within) / within, exponent) + end
+    return _schedule("polynomial_decay", global_step, value, start, steps, end, exponent)
 
 
 def cosine_decay(learning_rate: Any, global_step: Any, decay_steps: Any, alpha: Any = 0.0,
@@ -183,5 +237,5 @@ def cosine_decay(learning_rate: Any, global_step: Any, decay_steps: Any, alpha: 
     """
     rate, steps, least = _numbers("cosine_decay", learning_rate=learning_rate, decay_steps=decay_steps, alpha=alpha)
     _positive("cosine_decay", "decay_steps", steps)
-    return _schedule("cosine_decay", global_step, lambda step: rate * (
-        (1.0 - least) * 0.5 * (1.0 + cos(pi * min(step, steps) / steps)) + least))
+    return _schedule("cosine_decay", global_step, lambda m, step, rate, steps, least: rate * (
+        (1.0 - least) * 0.5 * (1.0 + m.cos(pi * m.minimum(step, steps) / steps)) + least), rate, steps, least)

@@ -51,7 +51,7 @@ def number(what: str, value: Any) -> Any:
         return float(value)
     known = host_value(value)
     shape = value.spec.shape if known is None else known.shape
-    if shape != ():
+    if shape not in ((), None):
         raise InvalidArgumentError(f"{what} must be a scalar, it has shape {show(shape)}")
     if known is not None:
         if known.dtype.kind not in "fiu":

@@ -12,7 +12,11 @@ from cltensor.base.errors import InvalidArgumentError, UnimplementedError
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.late import Late, Source
 from cltensor.core.op import OpDef
+from cltensor.core.tensor import Tensor
+from cltensor.graph.given import number_at_run
+from cltensor.interpret.record import Symbol
 from cltensor.ops import update
+from cltensor.ops.array import reshape
 from cltensor.ops.math import cast
 from cltensor.ops.variable import Variable, as_if
 from cltensor.train.optimizer import Optimizer
@@ -37,20 +41,32 @@ class _Numbers(Optimizer):
     def _prepare_late(self) -> None:
         with eagerly():
             self._prepare()
-        for name, value in self._now.items():
-            if not isinstance(value, float):
-                raise UnimplementedError(f"{self._name}.apply_gradients: {name} is a tensor, which a recorded step "
-                                         "would keep as it is now; give a number, or a function that returns one")
+        read = {name: tensor for name in self._now if (tensor := self._read(name)) is not None}
+        given = {name: now for name, value in self._now.items() if isinstance(value, Symbol)
+                 if (now := number_at_run(state.interpreter, value)) is not None}
         before = () if state.interpreter.symbolic else tuple(state.interpreter.changes)
         step: dict[str, Any] = {}           # the numbers of this step: one call may take several
 
         def look_up() -> None:
             with as_if(before):
                 self._prepare()
-                step.update(self._now)
+                step.update((name, given[name]() if name in given else float(value)) for name, value in
+                            self._now.items() if name not in read)
         source = Source(look_up)
-        self._now = {name: Late(lambda name=name: step[name], (source,)) for name in self._now}
+        self._now = {name: read[name] if name in read else Late(lambda name=name: step[name], (source,))
+                     for name in self._now}
         self._step = step
+
+    def _read(self, name: str) -> Any:
+        """The number as a tensor that a recorded step reads; None for one that each replay looks up on the host."""
+        value, graph = self._hyper.get(name), state.interpreter
+        if isinstance(value, Variable):
+            feedable = graph.symbolic and not value.on_host
+            return value.as_tensor() if feedable or value.held.host is None else None
+        value = self._now[name]
+        if isinstance(value, Symbol):
+            return reshape(value, ()) if number_at_run(graph, value) is None else None
+        return value if isinstance(value, Tensor) and not callable(self._hyper[name]) else None
 
     def _finish_late(self) -> Callable[[], Any]:
         step = self._step
@@ -159,6 +175,9 @@ class AdamOptimizer(_Numbers):
     def _prepare(self) -> None:
         super()._prepare()
         for name in ("beta1", "beta2"):
+            if isinstance(self._now[name], Symbol):
+                raise UnimplementedError(f"{self._name}: {name} is a tensor that has no value yet, and its powers are "
+                                         "kept on the host; give a number, a variable, or a function that returns one")
             # The powers live on the host, so a beta computed on a device has to come there, too. It is rounded
             # like its power: 1 - beta2 in v and in the correction then have the same error, and it cancels.
             self._now[name] = float(np.float32(self._now[name]))
