@@ -8,7 +8,7 @@ from cltensor.core.dispatch import eagerly
 
 tfe = tf.contrib.eager
 t = tf.train
-START, GRADIENT = np.array([1.0, -2.0, 3.0], np.float32), np.array([0.5, 0.25, -1.0], np.float32)
+START, GRADIENT = (np.array(x, np.float32) for x in ([1.0, -2.0, 3.0, 0.0, 0.5], [0.5, 0.25, -1.0, 2.0, -3.0]))
 MADE = {
     "sgd": lambda rate, other: t.GradientDescentOptimizer(rate),
     "momentum": t.MomentumOptimizer,
