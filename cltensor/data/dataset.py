@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from cltensor.core.generator import generator
 from cltensor.core.tensor import Tensor, static_value
 from cltensor.data import element as el
 from cltensor.data import sources, stages
+from cltensor.data.awaited import Awaited
 from cltensor.data.batches import Batch, PaddedBatch
 from cltensor.data.graph_iterator import GraphIterator
 from cltensor.data.iterator import Iterator
@@ -49,6 +51,15 @@ def _dtype(value: Any) -> DType | None:
     return None if value in (str, bytes, "string") else as_dtype(value)
 
 
+def _may_wait(method: Callable) -> Callable:
+    """A call with tensors of a graph is kept until a run knows them."""
+    @functools.wraps(method)
+    def made(*args: Any, **kwargs: Any) -> Dataset:
+        awaited = Awaited.of(method, args, kwargs)
+        return method(*args, **kwargs) if awaited is None else Dataset(awaited)
+    return made
+
+
 class Dataset:
     """A sequence of elements: tensors, or tuples and dicts of them.
 
@@ -68,6 +79,7 @@ class Dataset:
 
     # -- sources
     @staticmethod
+    @_may_wait
     def from_tensor_slices(tensors: Any) -> Dataset:
         """One element per row of the arrays, which are copied.
 
@@ -81,11 +93,13 @@ class Dataset:
         return Dataset(sources.Slices(tensors))
 
     @staticmethod
+    @_may_wait
     def from_tensors(tensors: Any) -> Dataset:
         """One element: the arrays as they are."""
         return Dataset(sources.Single(tensors))
 
     @staticmethod
+    @_may_wait
     def from_generator(generator: Callable, output_types: Any, output_shapes: Any = None,
                        args: Any = None) -> Dataset:
         """What `generator(*args)` yields, a new call for every pass; it is closed when a pass is dropped.
@@ -109,6 +123,7 @@ class Dataset:
                                          output_shapes, values))
 
     @staticmethod
+    @_may_wait
     def range(*args: Any) -> Dataset:
         """The int64 numbers of Python's `range`."""
         if not 1 <= len(args) <= 3:
@@ -116,6 +131,7 @@ class Dataset:
         return Dataset(sources.Numbers(*map(_scalar, args)))
 
     @staticmethod
+    @_may_wait
     def zip(datasets: Any) -> Dataset:
         """Elements side by side, in the structure of `datasets`; as many as the shortest has.
 
@@ -133,12 +149,14 @@ class Dataset:
         return Dataset(stages.Zip(structure, [d.stage for d in leaves]))
 
     # -- functions of elements
+    @_may_wait
     def map(self, map_func: Callable, num_parallel_calls: Any = None) -> Dataset:
         """`map_func` of each element, in order. Calls follow each other: device work overlaps by itself."""
         if num_parallel_calls is not None:
             el.count_of(_scalar(num_parallel_calls), "num_parallel_calls", -1, "map")
         return Dataset(stages.Map(self.stage, _function(map_func, "map_func", "map")))
 
+    @_may_wait
     def filter(self, predicate: Callable) -> Dataset:
         """The elements for which `predicate` is true."""
         return Dataset(stages.Filter(self.stage, _function(predicate, "predicate", "filter")))
@@ -147,6 +165,7 @@ class Dataset:
         """The elements of the dataset `map_func` makes of each element, one dataset after the other."""
         return self.interleave(map_func, 1, _WINDOW)
 
+    @_may_wait
     def interleave(self, map_func: Callable, cycle_length: Any, block_length: Any = 1,
                    num_parallel_calls: Any = None) -> Dataset:
         """As `flat_map`, with `cycle_length` datasets taking turns of `block_length` elements."""
@@ -162,6 +181,7 @@ class Dataset:
                                       el.count_of(block_length, "block_length", 1, "interleave")))
 
     # -- order and number
+    @_may_wait
     def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = None) -> Dataset:
         """Random order within a window: the i-th element out was among the first i + buffer_size in.
 
@@ -173,19 +193,23 @@ class Dataset:
         size = el.count_of(_scalar(buffer_size), "buffer_size", 1, "shuffle")
         return Dataset(Shuffle(self.stage, size, _seeds(_scalar(seed)), reshuffle_each_iteration is not False))
 
+    @_may_wait
     def repeat(self, count: Any = None) -> Dataset:
         """`count` passes, one after the other; None or -1: without end."""
         return Dataset(stages.Repeat(self.stage, _count(count, "count", "repeat")))
 
+    @_may_wait
     def take(self, count: Any) -> Dataset:
         """The first `count` elements; -1: all."""
         return Dataset(stages.Part(self.stage, 0, _count(count, "count", "take")))
 
+    @_may_wait
     def skip(self, count: Any) -> Dataset:
         """All but the first `count` elements; -1: none."""
         n = _count(count, "count", "skip")
         return Dataset(stages.Part(self.stage, 0, 0) if n is None else stages.Part(self.stage, n, None))
 
+    @_may_wait
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Every `num_shards`-th element, from `index` on."""
         n, i = (el.count_of(_scalar(num_shards), "num_shards", 1, "shard"),
@@ -194,17 +218,20 @@ class Dataset:
             raise InvalidArgumentError(f"shard: index = {i} is not less than num_shards = {n}")
         return Dataset(stages.Part(self.stage, i, None, n))
 
+    @_may_wait
     def concatenate(self, dataset: Dataset) -> Dataset:
         """This dataset, then `dataset`, whose elements have the same structure."""
         if not isinstance(dataset, Dataset):
             raise DTypeError(f"concatenate: a Dataset is wanted, not a {type(dataset).__name__}")
         return Dataset(stages.Joined(self.stage, dataset.stage))
 
+    @_may_wait
     def enumerate(self, start: Any = 0) -> Dataset:
         """(number, element) pairs."""
         return Dataset(stages.Numbered(self.stage, el.count_of(start, "start", -2**62, "enumerate")))
 
     # -- batches
+    @_may_wait
     def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
         """`batch_size` elements put together along a new first axis; the last batch may be short.
 
@@ -213,6 +240,7 @@ class Dataset:
         size = el.count_of(_scalar(batch_size), "batch_size", 1, "batch")
         return Dataset(Batch(self.stage, size, bool(drop_remainder)))
 
+    @_may_wait
     def padded_batch(self, batch_size: Any, padded_shapes: Any, padding_values: Any = None,
                      drop_remainder: Any = False) -> Dataset:
         """Batches of elements of different shapes, filled up at their ends.
@@ -231,11 +259,13 @@ class Dataset:
         return Dataset(PaddedBatch(self.stage, size, bool(drop_remainder), padded_shapes, padding_values))
 
     # -- speed
+    @_may_wait
     def prefetch(self, buffer_size: Any) -> Dataset:
         """A thread that works up to `buffer_size` elements ahead; it ends with the iterator."""
         n = el.count_of(_scalar(buffer_size), "buffer_size", -1, "prefetch")
         return self if n == 0 else Dataset(Prefetch(self.stage, n))
 
+    @_may_wait
     def cache(self, filename: Any = "") -> Dataset:
         """Keeps the first complete pass in memory for those after it."""
         if filename:
@@ -267,20 +297,7 @@ class Dataset:
 
         Raises: FailedPreconditionError (a RuntimeError) when ops execute eagerly: iterate over the dataset.
         """
-        return GraphIterator(self.output_types, self._open_shapes(), self)
-
-    def _open_shapes(self) -> Any:
-        """Shapes of elements, as far as they are one: a batch may be short, a padded one of any size."""
-        kinds, stage = set(), self.stage
-        while stage is not None:
-            kinds.add(type(stage))
-            stage = stage.__dict__.get("source")        # type: ignore[assignment]
-
-        def opened(shape: TensorShape) -> TensorShape:
-            dims = shape.as_list()
-            return TensorShape([None] * len(dims) if PaddedBatch in kinds
-                               else [None, *dims[1:]] if Batch in kinds and dims else dims)
-        return nest.map_structure(opened, self.output_shapes, lists=False)
+        return GraphIterator(self.output_types, self.output_shapes, self)
 
     def _first(self) -> Any:
         with eagerly():         # functions of the pipeline run on values, whatever is being recorded
@@ -291,12 +308,33 @@ class Dataset:
     @property
     def output_types(self) -> Any:
         """Dtypes of an element, found by making the first one; text is `bytes`."""
+        if isinstance(self.stage, Awaited):
+            return self.stage.kinds()[0]
         return nest.map_structure(lambda v: getattr(v, "dtype", bytes), self._first(), lists=False)
 
     @property
     def output_shapes(self) -> Any:
-        """Shapes of the first element; other elements' may differ, as the last batch's does."""
-        return nest.map_structure(lambda v: TensorShape(el.leaf_shape(v)), self._first(), lists=False)
+        """Shapes of elements, as far as they are one: a batch may be short, a padded one of any size.
+
+        Example:
+            >>> import cltensor as tf
+            >>> ds = tf.data.Dataset.from_tensor_slices([[1., 2.], [3., 4.], [5., 6.]])
+            >>> ds.batch(2).output_shapes, ds.batch(2, drop_remainder=True).output_shapes
+            (TensorShape([None, 2]), TensorShape([2, 2]))
+        """
+        if isinstance(self.stage, Awaited):
+            return self.stage.kinds()[1]
+        kinds, stage = set(), self.stage
+        while stage is not None:
+            kinds.add(PaddedBatch if isinstance(stage, PaddedBatch) else
+                      Batch if isinstance(stage, Batch) and not stage.drop_remainder else None)
+            stage = stage.__dict__.get("source")        # type: ignore[assignment]
+
+        def opened(value: Any) -> TensorShape:
+            dims = el.leaf_shape(value)
+            return TensorShape([None] * len(dims) if PaddedBatch in kinds
+                               else [None, *dims[1:]] if Batch in kinds and dims else dims)
+        return nest.map_structure(opened, self._first(), lists=False)
 
     @property
     def output_classes(self) -> Any:

@@ -17,6 +17,7 @@ from cltensor.core.dispatch import state
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
 from cltensor.data import element as el
+from cltensor.data.awaited import Awaited
 
 __all__ = ["GraphIterator"]
 
@@ -51,9 +52,9 @@ class GraphIterator:
         for kind in el.flatten(output_types):
             if kind in (str, bytes):
                 raise DTypeError("get_next: elements that hold text cannot be tensors; map them to numbers first")
-        self._specs = [Spec(None if shape is None else tuple(TensorShape(shape).as_list()), as_dtype(kind)) for
-                       kind, shape in zip(el.flatten(output_types),
-                                          el.flatten_up_to(output_types, self.output_shapes, "Iterator"))]
+        shapes = map(TensorShape, el.flatten_up_to(output_types, self.output_shapes, "Iterator"))
+        self._specs = [Spec(None if shape.dims is None else tuple(shape.as_list()), as_dtype(kind))
+                       for kind, shape in zip(el.flatten(output_types), shapes)]
 
     @property
     def initializer(self) -> Any:
@@ -75,7 +76,12 @@ class GraphIterator:
             raise DTypeError("make_initializer: elements of the dataset have dtypes "
                              f"{', '.join(d.name for d in have)}, the iterator's "
                              f"{', '.join(s.dtype.name for s in self._specs)}")
-        return self._graph.report(lambda: self.restart(dataset), (), "MakeIterator")
+        stage = dataset.stage
+        if not isinstance(stage, Awaited):
+            return self._graph.report(lambda: self.restart(dataset), (), "MakeIterator")
+        uids = [s.uid for s in stage.symbols]
+        return self._graph.report(lambda *values: self.restart(stage.make(dict(zip(uids, values)))), stage.symbols,
+                                  "MakeIterator")
 
     def restart(self, dataset: Any) -> None:
         """Start a pass now."""
