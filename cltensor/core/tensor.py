@@ -324,7 +324,8 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
                                        f"{show(dims)}")
         else:
             array = array.reshape(dims)
-    return from_numpy(array)
+    named = getattr(dispatch.state.interpreter, "constant", None)       # of a graph
+    return from_numpy(array) if named is None else named(from_numpy(array))
 
 
 def host_value(value: Any) -> np.ndarray | None:

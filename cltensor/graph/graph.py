@@ -23,53 +23,13 @@ from cltensor.graph.connected import connected
 from cltensor.graph.dot import draw
 from cltensor.graph.names import Names, name_scope
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT
+from cltensor.graph.operation import Operation
 from cltensor.graph.program import Program
-from cltensor.interpret.record import EFFECT, Node, Recording, Symbol, find_session
+from cltensor.interpret.record import EFFECT, Known, Node, Recording, Symbol
 from cltensor.ops.array import identity
 from cltensor.ops.variable import Variable
 
 __all__ = ["Graph", "Operation", "graph_for", "get_default_graph", "reset_default_graph", "on_reset"]
-
-
-class Operation:
-    """Something a Session can run that has no value: an op of the graph, or a group of symbols to reach.
-
-    Attributes: `name`, `graph`; `outputs`, the tensors it makes, and `inputs`, those it reads; `type`.
-    """
-
-    def __init__(self, graph: Graph, symbols: list[Symbol], name: str = "group", answer: Callable | None = None):
-        self.graph, self.symbols, self.name = graph, symbols, name
-        self.answer = answer        # what a session gives for it, asked after the run
-
-    @property
-    def outputs(self) -> list:
-        return list(self.symbols)
-
-    @property
-    def node(self) -> Any:
-        """The recorded op, None of a placeholder or a group."""
-        nodes = {id(s.node): s.node for s in self.symbols}
-        return next(iter(nodes.values())) if len(nodes) == 1 else None
-
-    @property
-    def type(self) -> str:
-        return "Group" if not self.symbols else "Placeholder" if self.node is None else self.node.op.name
-
-    @property
-    def inputs(self) -> list:
-        return [x for x in self.node.inputs if isinstance(x, Tensor)] if self.node is not None else []
-
-    @property
-    def control_inputs(self) -> list:
-        """Operations that run before it."""
-        return [s.op for s in self.graph.controls.get(id(self.node), ())]
-
-    def run(self, feed_dict: Any = None, session: Any = None) -> None:
-        """Run it in a session (the default one)."""
-        (session or find_session[0](self.graph)).run(self, feed_dict)
-
-    def __repr__(self) -> str:
-        return f"<tf.Operation '{self.name}'>"
 
 
 class Graph(Recording):
@@ -175,6 +135,13 @@ class Graph(Recording):
             self.names.give(self, (symbol,), name)
         return symbol
 
+    def constant(self, value: Tensor) -> Tensor:
+        """A constant that user code made gets a name here; it has its value at once."""
+        named = self.names.constant(value)
+        if named is not value:
+            self.names.give(self, (named,), "Const")
+        return named
+
     # -- names
     def unique_name(self, name: str, under: bool = True) -> str:
         """A name nothing else has, from now on taken; `under` the name scope."""
@@ -220,7 +187,7 @@ class Graph(Recording):
             return self.get_tensor_by_name(obj) if ":" in obj and allow_tensor else self.get_operation_by_name(obj)
         if isinstance(obj, Variable):
             return self.read(obj, obj.held)
-        if not (isinstance(obj, Symbol) and allow_tensor or isinstance(obj, Operation) and allow_operation):
+        if not (isinstance(obj, (Symbol, Known)) and allow_tensor or isinstance(obj, Operation) and allow_operation):
             raise DTypeError(f"as_graph_element: a {type(obj).__name__} is no tensor or operation of a graph")
         if obj.graph is not self:
             raise InvalidArgumentError(f"as_graph_element: {obj} belongs to another graph")

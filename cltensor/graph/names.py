@@ -16,7 +16,8 @@ from typing import Any
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.core import scope
 from cltensor.core.dispatch import state
-from cltensor.interpret.record import Symbol
+from cltensor.core.tensor import Tensor
+from cltensor.interpret.record import Known, Symbol
 
 __all__ = ["Names", "name_scope"]
 
@@ -62,6 +63,12 @@ class Names:
             name = asked[:-1] if asked.endswith("/") else self.unique(scope.current() + asked)
             self._latest = (frame, name)
         self._put(graph, outputs, name)
+
+    @staticmethod
+    def constant(value: Tensor) -> Tensor:
+        """The value of tf.constant as something to name, if user code called it."""
+        frame: Any = sys._getframe(3)           # this file, the graph, tf.constant, and who called that
+        return value if frame.f_globals.get("__name__", "").startswith(_PACKAGE) else Known(value)
 
     def _put(self, graph: Any, outputs: tuple, name: str) -> None:
         self.ops[name] = outputs

@@ -195,8 +195,8 @@ def symbols_in(value: Any) -> list[Symbol]:
 
 
 def put_in(value: Any, env: dict) -> Any:
-    """The arguments with the values of `env` in place of symbols."""
-    if isinstance(value, Symbol):
+    """The arguments with the values of `env` in place of symbols, and of constants that are fed."""
+    if isinstance(value, Tensor):
         return env.get(value.uid, value)
     if isinstance(value, slice):
         return slice(*(put_in(x, env) for x in (value.start, value.stop, value.step)))

@@ -103,6 +103,8 @@ def _here_now(x: Any, env: dict, begun: dict) -> Any:
         if x.uid not in env:
             raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         return env[x.uid]
+    if isinstance(x, Tensor):
+        return env.get(x.uid, x)            # a constant may be fed
     return late_now(x, begun) if state.interpreter is None else x
 
 

@@ -18,7 +18,7 @@ from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import HOST_BYTES, Tensor, from_numpy, to_array
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
+__all__ = ["Symbol", "Known", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
 
 
 class NoValue(FailedPreconditionError, TypeError):
@@ -32,7 +32,37 @@ class OpenShape(NoValue, InvalidArgumentError):
 find_session: list[Callable[[Any], Any]] = []       # the graph package tells how to find the default session
 
 
-class Symbol(Tensor):
+class Labelled:
+    """What tensors of a graph have in common: the graph, and a name there, `op:0`."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return self.label or super().name       # type: ignore[misc,attr-defined]
+
+    @property
+    def op(self) -> Any:
+        """The operation of the graph that makes it."""
+        if self.graph is None:                  # type: ignore[attr-defined]
+            raise AttributeError(f"{self!r} belongs to no graph, so it has no op")
+        return self.graph.get_operation_by_name(self.label.rpartition(":")[0])      # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        named = f'"{self.label}", ' if self.label else ""       # type: ignore[attr-defined]
+        return f"Tensor({named}shape={self.shape}, dtype={self.dtype.name})"        # type: ignore[attr-defined]
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
+        """The value, computed by a session (the default one)."""
+        return (session or find_session[0](None)).run(self, feed_dict)
+
+    __repr__ = __str__
+
+
+class Symbol(Labelled, Tensor):
     """A tensor of a recording: a result of a node, or a placeholder (node None).
 
     A graph sets `graph` and `label`, its name there.
@@ -47,17 +77,6 @@ class Symbol(Tensor):
         self.label = ""
 
     @property
-    def name(self) -> str:
-        return self.label or super().name
-
-    @property
-    def op(self) -> Any:
-        """The operation of the graph that makes it."""
-        if self.graph is None:
-            raise AttributeError(f"{self!r} belongs to no graph, so it has no op")
-        return self.graph.get_operation_by_name(self.label.rpartition(":")[0])
-
-    @property
     def buffer(self) -> Any:
         raise NoValue(f"{self!r} has no value: it was recorded, not computed; feed and run the recording to get one")
 
@@ -65,22 +84,24 @@ class Symbol(Tensor):
         raise NoValue(f"{what}: {self!r} has no value while ops are recorded, so Python cannot branch on it; use "
                       "tf.where, or compute it eagerly")
 
-    def __str__(self) -> str:
-        named = f'"{self.label}", ' if self.label else ""
-        return f"Tensor({named}shape={self.shape}, dtype={self.dtype.name})"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """The value, computed by a session (the default one)."""
-        return (session or find_session[0](None)).run(self, feed_dict)
-
     @property
     def device(self) -> str:
         return "" if self.node is None or self.node.device is None else self.node.device.name
 
-    __repr__ = __str__
+    __hash__ = object.__hash__
+
+
+class Known(Labelled, Tensor):
+    """A constant of a graph: a tensor like any other, which has a name there and may be fed."""
+
+    __slots__ = ("graph", "label")
+    node = None
+
+    def __init__(self, t: Tensor):
+        super().__init__(t.sig, None if t.host is not None else t.buffer, t.host)
+        self.graph: Any = None
+        self.label = ""
+
     __hash__ = object.__hash__
 
 

@@ -30,6 +30,43 @@ def test_ops_have_names_and_are_found_by_them(graph):
         assert sess.run({"a": "out:0", "b": "product"}, {x: [[1.0, 1.0]]})["b"] is None
 
 
+def test_constants_have_names_and_may_be_fed(graph):
+    a, b = tf.constant(2.0, name="a"), tf.constant([1.0, 2.0], name="a")
+    with tf.name_scope("s"):
+        c, d = tf.constant(3, name="c"), tf.constant(np.zeros((40, 50), np.float32))
+    assert [t.name for t in (a, b, c, d)] == ["a:0", "a_1:0", "s/c:0", "s/Const:0"]
+    assert str(a) == repr(a) == f"{a}" == 'Tensor("a:0", shape=(), dtype=float32)'
+    assert graph.get_tensor_by_name("a_1:0") is b and graph.as_graph_element(c) is c and c.graph is graph
+    assert (c.op.name, c.op.type, c.op.inputs, c.op.outputs) == ("s/c", "Const", [], [c])
+    y = tf.add(a * b, tf.reduce_sum(d), name="y")
+    shaped = tf.reshape(tf.placeholder(tf.float32, [None], name="x"), [tf.shape(b)[0], -1])
+    slope, = tf.gradients(y, a)
+    with tf.Session() as sess:
+        assert sess.run("y:0").tolist() == [2.0, 4.0] and a.eval() == 2.0 and sess.run([a, "s/c:0"]) == [2.0, 3]
+        assert sess.run("y:0", {"a:0": 3.0}).tolist() == [3.0, 6.0]
+        assert sess.run(y, {b: [5.0, 6.0], d: np.ones((40, 50))}).tolist() == [2010.0, 2012.0]
+        assert sess.run(slope, {b: [5.0, 6.0]}) == 11.0 and sess.run(y).tolist() == [2.0, 4.0]
+        assert sess.run(shaped, {"x:0": [1.0, 2.0, 3.0, 4.0]}).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+        assert sess.run("s/c") is None
+        with pytest.raises(ValueError, match=r'"a:0".* is fed a value of shape \(2,\)'):
+            sess.run(y, {a: [1.0, 2.0]})
+    assert float(a) == 2.0                      # as the value is known, Python may look at it
+
+
+def test_a_constant_fed_inside_a_branch(graph):
+    x, scale = tf.placeholder(tf.float32, []), tf.constant(2.0, name="scale")
+    y = tf.cond(x > 0.0, lambda: x * scale, lambda: x + scale)
+    with tf.Session() as sess:
+        assert [sess.run(y, {x: v}) for v in (3.0, -3.0)] == [6.0, -1.0]
+        assert [sess.run(y, {x: v, scale: 10.0}) for v in (3.0, -3.0)] == [30.0, 7.0]
+
+
+def test_eager_constants_have_no_name():
+    assert tf.constant(1.0, name="a").name != "a:0" and type(tf.constant(1.0)) is tf.Tensor
+    traced = tf.function(lambda x: x + tf.constant(1.0, name="a"))
+    assert traced(tf.constant(1.0)).numpy() == 2.0
+
+
 def test_names_that_are_not_there(graph):
     x = tf.placeholder(tf.float32, [], name="x")
     with pytest.raises(KeyError, match="not in the graph"):
