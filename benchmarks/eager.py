@@ -1,6 +1,6 @@
 """Deferred beside immediate execution in one process, by turns: what it gains, and what it costs where it cannot gain.
 
-    python -m benchmarks.eager [--rounds 7] [--cold]
+    python -m benchmarks.eager [--rounds 7] [--only WORD] [--cold]
 
 runs once per OpenCL implementation found, each in a process of its own. `--cold` compares whole processes with empty
 kernel caches instead: seconds and programs built by the guide's linear regression. The rows beside other packages are
@@ -85,26 +85,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.eager", description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--only", default="", help="rows whose title holds this word")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
-        measure(options.rounds)
+        measure(options.rounds, options.only)
         return
     for found in [d for d in platforms.discover(every=True).usable if not d.simulator]:
         print(f"\n{found.implementation}")
         if options.cold:
             cold(found.selector)
         else:
-            subprocess.run([sys.executable, "-m", "benchmarks.eager", "--here", "--rounds", str(options.rounds)],
+            subprocess.run([sys.executable, "-m", "benchmarks.eager", "--here", "--rounds", str(options.rounds),
+                            "--only", options.only],
                            env={**os.environ, "CLTENSOR_DEVICES": found.selector}, check=True)
 
 
-def measure(rounds: int) -> None:
+def measure(rounds: int, only: str = "") -> None:
     """The table of this process's implementation."""
     import cltensor as tf
     queue = device.default().queue
     print(f"{'microseconds':45} {'immediate':>10} {'deferred':>10} {'ratio':>6}")
     for title, (call, count) in contenders(tf).items():
+        if only not in title:
+            continue
         seconds: dict[str, list] = {"0": [], "1": []}
         for turn in range(rounds + 1):
             for mode, into in seconds.items():

@@ -41,7 +41,7 @@ from cltensor.runtime import device as devices
 __all__ = ["Pending", "flush", "code_of", "active", "using", "restart"]
 
 NEVER = 1 << 62                 # ops to run at once: all
-WINDOW = 64                     # flushes looked at
+WINDOW, PROBE = 64, 16          # flushes looked at; as many after a rest
 REST, LONGEST = 1024, 1 << 16   # ops that run at once when most of them gained nothing; twice as many each time
 DTYPES = (float32, float16, bool_)
 _NUMBERS = frozenset(kind for kind, sig in SLOTS.items() if sig.slot != "bool" and not issubclass(kind, Late))
@@ -114,8 +114,8 @@ class Pending:
         fresh = here.blocks[self.device] = Pending(self.device, history)
         if here.pending is self:
             here.pending = fresh
-        if history[0] >= WINDOW:
-            useless = history[1] > WINDOW // 2
+        if history[0] >= (WINDOW if history[2] == REST else PROBE):
+            useless = 2 * history[1] > history[0]
             if useless:
                 here.immediate, here.pending = history[2], None
             history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST

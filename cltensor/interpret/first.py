@@ -7,6 +7,7 @@ fifth of what a build costs, its kernel is built beside the program and takes ov
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from cltensor.base import config
@@ -17,6 +18,7 @@ from cltensor.kernels import build
 from cltensor.kernels.block import Block, Leaf, Step
 from cltensor.kernels.expression import Expression, lower_expression
 from cltensor.kernels.vm import lower_interpreted
+from cltensor.kernels.vm_code import uneven
 
 __all__ = ["bind_expression", "PER_RUN", "PER_ELEMENT"]
 
@@ -58,8 +60,9 @@ class _First:
         interpreted = bind_plan(op, at_once, device, ins, outs)
         self.left = SHARE * builder.build_seconds()
         size = max(s.size for s in outs)
-        walked = any(s.size not in (1, size) for s in ins)
-        loss = PER_RUN + (PER_WALKED if walked else PER_ELEMENT) * size
+        shape = max((s.shape for s in outs), key=prod)
+        walked = sum(uneven(s.shape, shape) for s in ins if s.size not in (1, size))
+        loss = PER_RUN + (PER_ELEMENT + PER_WALKED * walked) * size
 
         def take_over() -> None:
             builder.rehearse(op, plan, device, ins, outs)

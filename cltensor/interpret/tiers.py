@@ -9,9 +9,8 @@ those are written, what they do not need is not computed.
 
 A structure seen for the first time runs op by op, as preparing anything costs more than that saves; unless one of
 its kernels has not been built yet, which costs a hundred times more than the interpreter's plan. Seen again, it
-goes to the interpreter, where three ops or more gain by it. What is lost against a kernel of its own is added up,
-and when that exceeds what a build costs, the kernel is built beside the program (`_compile`), and
-takes over when it is ready.
+goes the way that costs less (costs.py). What is lost against a kernel of its own is added up, and when that exceeds
+what a build costs, the kernel is built beside the program (`_compile`), and takes over when it is ready.
 """
 
 from __future__ import annotations
@@ -25,20 +24,18 @@ from cltensor.base import config
 from cltensor.core.dispatch import bound
 from cltensor.core.tensor import Tensor
 from cltensor.interpret import builder, instructions  # noqa: F401  (what the interpreter kernel knows)
+from cltensor.interpret.costs import Costs, costs_of
 from cltensor.interpret.runner import bind_launches
 from cltensor.interpret.structure import Structure, needed, structure_of
 from cltensor.interpret.trie import State, forget
 from cltensor.kernels.chain import lower_compiled
 from cltensor.kernels.vm import lower_interpreted
 
-__all__ = ["Way", "forced", "TIERS", "FEWEST", "TRIALS"]
+__all__ = ["Way", "forced", "TIERS", "TRIALS"]
 
-FEWEST = 3              # ops for which the interpreter gains
 TIERS = ("op by op", "interpreter", "compiled")
 TRIALS = 16             # times a short block may go to the interpreter before kernels of its own are built
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
-PER_RUN, PER_ELEMENT = 2e-6, 2e-11      # seconds the interpreter loses: setting arguments, and decoding per op
-PER_LAUNCH, PER_PASS = 3e-6, 2e-10      # what each op too many by itself loses: a launch, and a way through memory
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
 Run = Callable[[list], list]            # inputs of a block -> buffers of the values held
@@ -52,7 +49,7 @@ class Way:
     """How blocks of one structure run whose values at `held` (positions among the ops) are wanted."""
 
     __slots__ = ("state", "held", "seen", "settled", "force", "traced", "ops", "lost", "_structure", "_each",
-                 "_interpreted", "__weakref__")
+                 "_interpreted", "_costs", "__weakref__")
 
     def __init__(self, state: State, live: tuple):
         self.state = state
@@ -65,6 +62,7 @@ class Way:
         self._each: Run | None = None
         self._interpreted: Run | None | bool = False
         self._structure: Structure | None = None
+        self._costs: Costs | None = None
 
     def run(self, inputs: list) -> list:
         """The buffers of the values held, from the block's inputs."""
@@ -82,23 +80,22 @@ class Way:
         return run
 
     def _tier(self) -> tuple[Run, str]:
-        many, run = len(self.ops) >= FEWEST, None
+        alone, run, cheaper = len(self.ops) == 1, None, False
         if self.force == "compiled":
             run, title = self.compiled(), self.force
-        elif self.force != "op by op":
+        elif self.force == "interpreter":
+            run, title = self.interpreted(), self.force
+        elif not self.force:
+            cheaper = self.seen > 1 and not alone and self.costs.interpreted < self.costs.each
             short = self.seen <= TRIALS and self.ops[-1].sig.spec.size <= SMALL
-            if self.force or many and self.seen > 1 or (many or short) and not all(map(_built, self.ops)):
+            if cheaper or (self.seen == 1 or short) and not all(map(_built, self.ops)):
                 run, title = self.interpreted(), "interpreter"
-        largest, ops = max([s.sig.spec.size for s in self.ops], default=0), len(self.ops)
         if run is None:
-            run, title = self.each, "op by op"
-            stays, loss = self.seen > 1 or not many, (ops - 1) * (PER_LAUNCH + PER_PASS * largest)
-        else:
-            stays, loss = self.seen > 1 and many, PER_RUN + PER_ELEMENT * largest * ops
+            run, title, cheaper = self.each, "op by op", self.seen > 1 or alone
         if self.force:
             self.settled = run
-        elif stays and not self.traced:
-            self.settled = self._counting(run, loss) if ops > 1 else run
+        elif cheaper and not self.traced:
+            self.settled = run if alone else self._counting(run, title)
         return run, title
 
     @property
@@ -125,8 +122,13 @@ class Way:
         plan = None if structure is None else lower_compiled(structure.block, device.traits)
         return None if plan is None or structure is None else _fused(structure, plan, device)
 
-    def _counting(self, run: Run, loss: float) -> Run:
+    def _counting(self, run: Run, title: str) -> Run:
         """A run that counts the seconds it costs too much: for enough of them the structure is compiled."""
+        now = self.costs.each if title == "op by op" else self.costs.interpreted
+        loss = now - self.costs.compiled
+        if loss <= 0:
+            return run
+
         def counted(inputs: list) -> list:
             self.lost += loss
             if self.lost > builder.LEAST and self.lost > builder.build_seconds() and not builder.busy():
@@ -134,6 +136,15 @@ class Way:
                 _compile(self)
             return run(inputs)
         return counted
+
+    @property
+    def costs(self) -> Costs:
+        """What the ways cost."""
+        if self._costs is None:
+            path = self.state.path()
+            ops, wanted = needed(path, self.held)
+            self._costs = costs_of(ops, path, wanted)
+        return self._costs
 
     def structure(self) -> Structure | None:
         """The block as plain data."""

@@ -116,6 +116,16 @@ SOLO __kernel void vm(__global const long *code, const ulong words,
                     k %= cycle;
                     i += 2;
                     EACH {
+                        if (run == 1 && b == 0 && k + 16 <= cycle) {    // a row that lasts: a load like any other
+                            r[d][v] = vload16(0, P[a] + k);
+                            k = k + 16 == cycle ? 0 : k + 16;
+                            continue;
+                        }
+                        if (j + 16 <= run) {                            // a number that lasts
+                            r[d][v] = (float16)(element(P[a], k, b));
+                            if ((j += 16) == run) { j = 0; if (++k == cycle) k = 0; }
+                            continue;
+                        }
                         NO_UNROLL for (uint l = 0; l < 16; ++l) {
                             f[l] = element(P[a], k, b);
                             if (++j == run) { j = 0; if (++k == cycle) k = 0; }

@@ -18,7 +18,8 @@ from cltensor.base.shapes import merge_broadcast
 from cltensor.kernels.block import size
 from cltensor.kernels.expression import Expression, Statement, statement_lines
 
-__all__ = ["install", "texts", "Beyond", "Section", "Instruction", "encode", "OPCODES", "NR", "NB", "NA", "KEPT"]
+__all__ = ["install", "texts", "Beyond", "Section", "Instruction", "encode", "uneven", "OPCODES", "NR", "NB", "NA",
+           "KEPT"]
 
 NR, NB, NA, KEPT = 16, 16, 4, 32      # registers, vectors in one, sums of a section, numbers kept
 OPCODES = ("load", "store", "walk", "round", "plus", "keep", "sum", "spread", "total", "part")
@@ -98,6 +99,21 @@ def walk_of(shape: tuple, out: tuple) -> tuple[int, int]:
     for d in dims[moving[0] + 1:]:
         run *= d
     return run, dims[moving[0]]
+
+
+def uneven(shape: tuple, out: tuple) -> float:
+    """The share of a walk's vectors that are put together element by element: those in which it turns.
+
+    Example:
+        >>> uneven((32,), (4, 32)), uneven((4, 1), (4, 32)), uneven((40,), (4, 40)), uneven((6,), (4, 6))
+        (0.0, 0.0, 0.4, 1.0)
+    """
+    try:
+        run, cycle = walk_of(shape, out)
+    except Beyond:
+        return 1.0
+    lasts = cycle if run == 1 else run
+    return 0.0 if lasts % 16 == 0 else min(1.0, 16 / lasts)
 
 
 class Section:

@@ -227,10 +227,21 @@ def test_several_sizes_at_once(device, lower):
 
 @BOTH
 @pytest.mark.parametrize("shape,small", [((4, 6), (6,)), ((4, 6), (4, 1)), ((4, 5, 6), (5, 1)), ((4, 5, 6), (1, 5, 1)),
-                                         ((33, 40), (40,)), ((5000, 3), (3,)), ((5000, 3), (5000, 1)), ((1, 7), (7,))])
+                                         ((33, 40), (40,)), ((5000, 3), (3,)), ((5000, 3), (5000, 1)), ((1, 7), (7,)),
+                                         ((50, 32), (32,)), ((50, 16), (50, 1)), ((6, 33), (6, 1)), ((70, 64), (70, 1)),
+                                         ((700, 100), (100,)), ((3, 700, 48), (700, 1))])
 def test_broadcasting_before_a_sum(device, shape, small, lower):
     leaves = (Leaf(shape, F), Leaf(small, F))
     block = Block(leaves, steps(("x0 * x1", "", (0, 1), shape, F), ("", "sum", (2,), (), F)), (2, 3))
+    assert handled(block, device, lower)
+
+
+@BOTH
+@pytest.mark.parametrize("shape,small", [((50, 32), (32,)), ((50, 40), (50, 1)), ((9, 5), (5,))])
+def test_broadcasting_of_halves_and_masks(device, shape, small, lower):
+    leaves = (Leaf(shape, "float16"), Leaf(small, "float16"), Leaf(small, "bool"))
+    block = Block(leaves, steps(("x0 * x1", "", (0, 1), shape, "float16"),
+                                (WHERE, "", (2, 3, 1), shape, "float16")), (3, 4))
     assert handled(block, device, lower)
 
 
