@@ -18,7 +18,7 @@ from cltensor.core.spec import Spec, sig_of
 from cltensor.core.tensor import HOST_BYTES, Tensor, from_numpy, to_array
 from cltensor.interpret.eager import infer_specs, input_specs
 
-__all__ = ["Symbol", "Known", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
+__all__ = ["Symbol", "Known", "Labelled", "Node", "State", "Recording", "EFFECT", "NoValue", "OpenShape"]
 
 
 class NoValue(FailedPreconditionError, TypeError):

@@ -74,7 +74,9 @@ class _File:
                 return
             waiting, self.waiting = self.waiting, []
             for wall_time, step, make in waiting:
-                self._file.add_event(self.events.Event(wall_time=wall_time, step=step, summary=make()))
+                made = make()               # a summary, or the bytes of a graph
+                kind = "graph_def" if isinstance(made, bytes) else "summary"
+                self._file.add_event(self.events.Event(wall_time=wall_time, step=step, **{kind: made}))
             self._file.flush()
             self.last = time.monotonic()
 
@@ -113,7 +115,7 @@ class SummaryWriter:
             self.flush()
 
     def add(self, step: int, make: Callable) -> None:
-        """Queues an event whose Summary message `make()` builds when it is written."""
+        """Queues an event whose Summary message (or bytes of a GraphDef) `make()` builds when it is written."""
         if self._file is None:
             return
         if self._file.closed:

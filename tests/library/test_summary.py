@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from cltensor import summary
 from cltensor.base.errors import DTypeError, FailedPreconditionError, InvalidArgumentError
+from cltensor.contrib import summary
 from cltensor.core.tensor import constant
 from cltensor.ops import math
 from cltensor.ops.variable import Variable
@@ -165,7 +165,7 @@ def test_what_waits_is_written_when_the_writer_goes(logdir):
 
 
 def test_what_waits_is_written_at_exit(logdir):
-    program = ("import sys\nfrom cltensor import summary\n"
+    program = ("import sys\nfrom cltensor.contrib import summary\n"
                "summary.create_file_writer(sys.argv[1]).set_as_default()\n"
                "with summary.always_record_summaries():\n    summary.scalar('a', 3., step=5)\n")
     subprocess.run([sys.executable, "-W", "error", "-c", program, logdir], check=True)
