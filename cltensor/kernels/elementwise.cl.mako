@@ -14,14 +14,16 @@
 ## of the traffic of an addition.
 ## schedule gpu: a unit is one vector of 4; units are dealt to work-items in a grid-stride loop.
 ##
-## Where an input is a piece of a larger array, `table` also says where the pieces begin.
+## Where an input or a result is a piece of a larger array, `table` also says where the pieces begin; results that are
+## (`placed`) follow the inputs there, and their element (row, j) lies at to_k(row) + j.
 ##
 ## Params
 ##   schedule   "cpu" or "gpu"
 ##   inputs     (dtype, is_slot) per input: slots are scalar arguments, known only at the call
 ##   lines      C statements computing v<k> from v0 .. v<inputs-1>
 ##   outputs    (value number, dtype) per result
-##   offsets    whether inputs begin at offsets, which follow in `table`
+##   placed     per result, whether it is a piece of a larger array; () if none is. Several may be pieces of one.
+##   offsets    whether inputs and placed results begin at offsets, which follow in `table`
 ##   periodic   per tensor, whether it repeats along the (then flat) result with period `period`, a short row; () if
 ##              none does. A periodic tensor is unrolled into a private array once per work-item, from which a
 ##              vector is one load, at the phase of its first element.
@@ -33,7 +35,10 @@ slots = [(i, d) for i, (d, slot) in enumerate(inputs) if slot]
 cpu = schedule == "cpu"
 repeats = [(i, d) for (i, d), r in zip(tensors, periodic) if r]
 def passes(d): return cpu and dt(d).size >= 4
-def start(n): return f"table[{len(tensors) + 1} * nd + {n}]" if offsets else "0"
+# what walks the rows by strides of its own: the inputs, then the placed results
+walks = [f"off{i}" for i, d in tensors] + [f"to{k}" for k, p in enumerate(placed) if p]
+def start(n): return f"table[{len(walks) + 1} * nd + {n}]" if offsets else "0"
+def target(k): return f"o{k} + to{k} + j" if placed and placed[k] else f"o{k} + at + j"
 %>
 ${words.needs(lines, V)}
 % if cpu:
@@ -89,31 +94,31 @@ ${"    const uint past," if cpu else ""}
     size_t row = u / blocks, b = u - row * blocks;
     // digits of the row number, and each input's offset; advanced like an odometer
     uint digit[16];
-% for n, (i, d) in enumerate(tensors):
-    size_t off${i} = ${start(n)};
+% for n, walk in enumerate(walks):
+    size_t ${walk} = ${start(n)};
 % endfor
     size_t rest = row;
     for (uint k = nd; k-- > 0;) {
         const size_t whole = rest / table[k];
         digit[k] = rest - whole * table[k];     // one division: a / b beside a % b stops the checking device
         rest = whole;
-% for n, (i, d) in enumerate(tensors):
-        off${i} += digit[k] * table[${n + 1} * nd + k];
+% for n, walk in enumerate(walks):
+        ${walk} += digit[k] * table[${n + 1} * nd + k];
 % endfor
     }
     for (; u < end; ++u) {
 % else:
     for (size_t u = get_global_id(0); u < units; u += get_global_size(0)) {
         const size_t row = u / blocks, b = u - row * blocks;
-% for n, (i, d) in enumerate(tensors):
-        size_t off${i} = ${start(n)};
+% for n, walk in enumerate(walks):
+        size_t ${walk} = ${start(n)};
 % endfor
         size_t rest = row;
         for (uint k = nd; k-- > 0;) {
             const size_t whole = rest / table[k], digit = rest - whole * table[k];
             rest = whole;
-% for n, (i, d) in enumerate(tensors):
-            off${i} += digit * table[${n + 1} * nd + k];
+% for n, walk in enumerate(walks):
+            ${walk} += digit * table[${n + 1} * nd + k];
 % endfor
         }
 % endif
@@ -135,11 +140,11 @@ ${"    const uint past," if cpu else ""}
 % endfor
             ${compute()}
 % for k, (value, d) in enumerate(outputs):
-% if passes(d):
-            if (past) STORE_PAST(v${value}, (__global ${vec(dt(d).cl, V)} *)(o${k} + at + j));
-            else ${store(d, V, f"v{value}", "0", f"o{k} + at + j")};
+% if passes(d) and not placed:
+            if (past) STORE_PAST(v${value}, (__global ${vec(dt(d).cl, V)} *)(${target(k)}));
+            else ${store(d, V, f"v{value}", "0", target(k))};
 % else:
-            ${store(d, V, f"v{value}", "0", f"o{k} + at + j")};
+            ${store(d, V, f"v{value}", "0", target(k))};
 % endif
 % endfor
 % if repeats:
@@ -162,7 +167,7 @@ ${"    const uint past," if cpu else ""}
 % for k, (value, d) in enumerate(outputs):
             ${dt(d).compute} r${k}[${V}];
             vstore${V}(v${value}, 0, r${k});
-            for (uint l = 0; l < left; ++l) ${store1(d, f"r{k}[l]", f"o{k}", "at + j + l")};
+            for (uint l = 0; l < left; ++l) ${store1(d, f"r{k}[l]", target(k), "l")};
 % endfor
         }
 % if cpu:
@@ -170,12 +175,12 @@ ${"    const uint past," if cpu else ""}
             b = 0;
             ++row;
             for (uint k = nd; k-- > 0;) {
-% for n, (i, d) in enumerate(tensors):
-                off${i} += table[${n + 1} * nd + k];
+% for n, walk in enumerate(walks):
+                ${walk} += table[${n + 1} * nd + k];
 % endfor
                 if (++digit[k] < table[k]) break;
-% for n, (i, d) in enumerate(tensors):
-                off${i} -= table[k] * table[${n + 1} * nd + k];
+% for n, walk in enumerate(walks):
+                ${walk} -= table[k] * table[${n + 1} * nd + k];
 % endfor
                 digit[k] = 0;
             }

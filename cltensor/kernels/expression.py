@@ -56,6 +56,15 @@ class Expression:
         n = len(self.inputs)
         return self.inputs[value][0] if value < n else self.statements[value - n].dtype
 
+    def reading(self, more: tuple) -> Expression:
+        """The same with further inputs behind its own; values of statements are numbered behind these."""
+        n = len(self.inputs)
+
+        def moved(values: tuple) -> tuple:
+            return tuple(v if v < n else v + len(more) for v in values)
+        return Expression(self.inputs + more, tuple(Statement(s.text, moved(s.operands), s.dtype)
+                                                    for s in self.statements), moved(self.outputs))
+
 
 def single(texts: Any, ins: tuple, slots: tuple, outs: tuple) -> Expression:
     """The expression of one row: a text per result over all inputs."""
@@ -135,21 +144,24 @@ class Piece:
     strides: tuple
 
 
-def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: Any, pieces: tuple = ()) -> Plan:
+def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: Any, pieces: tuple = (),
+                     places: tuple = ()) -> Plan:
     """One launch of the elementwise template; all results have the broadcast shape of the inputs.
 
-    `pieces` holds (input, Piece) of inputs that are pieces of larger arrays, of the results' shape.
+    `pieces` holds (input, Piece) of inputs that are pieces of larger arrays, of the results' shape. `places`, if given,
+    holds for each result (which array of the plan's it is written to, the Piece of it that it is or None).
     """
     v = WIDTH[target.schedule]
     tensors = [i for i, (_, slot) in enumerate(expression.inputs) if not slot]
     dims, strides = merge_broadcast(outs[0].shape, [ins[i].shape for i in tensors])
     offsets: tuple = ()
-    if pieces:
+    placed = [p for _, p in places if p]
+    if pieces or placed:
         cut, shape = dict(pieces), outs[0].shape
-        offsets = tuple(cut[i].offset if i in cut else 0 for i in tensors)
-        dims, strides = merge_strides(shape, [cut[i].strides if i in cut else broadcast_strides(shape, ins[i].shape)
-                                              for i in tensors])
-    period = _period(dims, strides) if target.schedule == "cpu" else 0
+        offsets = (*(cut[i].offset if i in cut else 0 for i in tensors), *(p.offset for p in placed))
+        own = [cut[i].strides if i in cut else broadcast_strides(shape, ins[i].shape) for i in tensors]
+        dims, strides = merge_strides(shape, [*own, *(p.strides for p in placed)])
+    period = _period(dims, strides) if target.schedule == "cpu" and not placed else 0
     periodic: tuple = ()
     if period:
         periodic = tuple(s == (0, 1) for s in strides)
@@ -169,18 +181,18 @@ def lower_expression(expression: Expression, ins: tuple, outs: tuple, target: An
     else:
         block, blocks, per = v, -(-inner // v), 1
         work, local = (64 * max(1, min(-(-rows * blocks // 64), 1024)),), (64,)
-    args = [OUT(i) for i in range(len(outs))] + [IN(i) for i in tensors]
+    args = [OUT(i) for i, _ in places or enumerate(outs)] + [IN(i) for i in tensors]
     args += [SLOT(i, as_dtype(d).compute) for i, (d, slot) in enumerate(expression.inputs) if slot]
     args += [SCALAR("ulong", inner), SCALAR("ulong", rows), SCALAR("ulong", blocks), SCALAR("ulong", block),
              SCALAR("ulong", per)]
-    args += [SCALAR("uint", s[-1]) for s in strides]
+    args += [SCALAR("uint", s[-1]) for s in strides[:len(tensors)]]
     if target.schedule == "cpu":
         args.append(SCALAR("uint", int(_passes_caches(n, inner, outs))))
     args += [SCALAR("uint", len(outer)), TABLE([*_table(outer, strides), *offsets]) if outer or offsets else ("null",)]
     args += [SCALAR("uint", period)] if period else []
     return Plan((launch("elementwise", "elementwise", args, work, local, schedule=target.schedule,
                         inputs=expression.inputs, lines=statement_lines(expression, v), periodic=periodic,
-                        offsets=bool(offsets),
+                        offsets=bool(offsets), placed=tuple(p is not None for _, p in places) if placed else (),
                         outputs=tuple((o, s.dtype.name) for o, s in zip(expression.outputs, outs))),))
 
 

@@ -76,9 +76,88 @@ def test_constants_fold_and_repeats_run_once():
     names = " ".join(n.op.name for n in replay.program.nodes)
     assert names.count("exp") == 1
     verify(replay.program)
-    assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "turn_shared",
-                                            "fuse_sums", "fuse_elementwise", "read_pieces", "prune",
-                                            "absorb_epilogues", "merge_updates"]
+    assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "narrow_products",
+                                            "turn_shared", "fuse_sums", "fuse_elementwise", "read_pieces", "prune",
+                                            "write_places", "absorb_epilogues", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
+
+
+@pytest.mark.parametrize(("m", "k", "sizes", "used"), [(260, 33, (7, 40), [1]), (256, 20, (5, 4, 6, 3), [1, 2]),
+                                                       (300, 17, (64, 1), [1]), (3, 30, (20, 20), [0]),
+                                                       (256, 64, (32, 32), [0, 1])])
+@pytest.mark.parametrize("turned", [False, True])
+def test_columns_that_nobody_reads_are_not_computed(m, k, sizes, used, turned):
+    x, w = array(m, k), array(*((sum(sizes), k) if turned else (k, sum(sizes))))
+
+    def f(x, w):
+        parts = tf.split(tf.matmul(x, w, transpose_b=turned), sizes, 1)
+        return [tf.tanh(parts[i]) for i in used]
+    g = tfe.defun(f)
+    for got, want in zip(g(x, w), f(x, w)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    text = str(g.get_concrete_function(x, w).program)
+    kept = sum(sizes[i] for i in used)
+    assert (f"({m}, {sum(sizes)}) float32" in text) == (m < 256 or kept < 4 or len(used) == len(sizes))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((5, 40), 1), ((7, 33), 1), ((3, 8, 7), 1), ((4, 6), 0), ((1, 17), 0),
+                                             ((2, 3, 16), -1), ((6, 5), 1), ((1000, 129), 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "bool"])
+def test_parts_of_a_concatenation_are_written_in_place(shape, axis, dtype):
+    x, y = (tf.cast(array(*shape) * 100.0, dtype) for _ in range(2))
+    join = tf.logical_xor if dtype == "bool" else tf.multiply
+
+    def f(x, y):
+        made, other = join(x, y), join(y, y)
+        both = tf.concat([made, x, other, made], axis)
+        return both, tf.concat([y, made], axis), other, tf.identity(both)
+    g = tfe.defun(f)
+    for _ in range(2):
+        for got, want in zip(g(x, y), f(x, y)):
+            assert got.numpy().tobytes() == want.numpy().tobytes()
+    replay = g.get_concrete_function(x, y)
+    verify(replay.program)
+    flat = int(np.prod(shape[axis % len(shape):]))
+    assert ("in place" in str(replay.program)) == (flat >= 16)
+    assert replay.launches == 1 or flat < 16
+
+
+def test_groups_that_read_one_array_are_one_kernel():
+    x, w = array(40, 30), array(30, 30)
+
+    def f(x, w):
+        z = tf.matmul(x, w)
+        return tf.tanh(z) * 2.0, tf.sigmoid(z) + 1.0, tf.exp(z)
+    g = tfe.defun(f)
+    for got, want in zip(g(x, w), f(x, w)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    assert g.get_concrete_function(x, w).launches == 2
+
+
+def test_a_recurrent_step_is_one_elementwise_kernel_each_way():
+    """An LSTM written out: launches grow by two a step forwards (product, cell) and backwards by the gradients'."""
+    rows, units = 8, 16
+    found = {}
+    for steps in (4, 8):
+        xs = [array(rows, units) for _ in range(steps)]
+        w, b = tf.Variable(array(2 * units, 4 * units)), tf.Variable(array(4 * units))
+
+        def step(xs=xs, w=w, b=b):
+            with tf.GradientTape() as tape:
+                h = c = tf.zeros([rows, units])
+                for x in xs:
+                    i, j, f, o = tf.split(tf.matmul(tf.concat([x, h], 1), w) + b, 4, 1)
+                    c = c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * tf.tanh(j)
+                    h = tf.tanh(c) * tf.sigmoid(o)
+                loss = tf.reduce_mean(tf.square(h))
+            return [loss, *tape.gradient(loss, [w, b])]
+        compiled = tfe.defun(step)
+        for got, want in zip(compiled(), step()):
+            assert got.numpy().tobytes() == want.numpy().tobytes()
+        found[steps] = [n.op.name for n in compiled.get_concrete_function().program.nodes]
+    elementwise = [sum("fused(" in name and "matmul" not in name and name.count("sigmoid") + name.count("multiply") > 3
+                       for name in names) for names in found.values()]
+    assert elementwise[1] - elementwise[0] == 2 * 4
+    assert sum("concat" in name for name in found[8]) <= 1

@@ -28,30 +28,37 @@ INPUTS = 20         # tensors and late numbers a kernel reads at most
 class FusedNode(Composed):
     """A group as one node; `expression` is what its kernel computes from its inputs.
 
-    `pieces` holds (input, Piece) of inputs of which the kernel reads a piece.
+    `made` are the symbols of the expression's outputs. `pieces` holds (input, Piece) of inputs of which the kernel
+    reads a piece; `places` for each output (which of the node's results it is written to, the Piece it is of that or
+    None), () if all are the results themselves.
     """
 
-    __slots__ = ("expression", "size", "pieces")
+    __slots__ = ("expression", "size", "pieces", "places", "shape", "made")
 
-    def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any, pieces: tuple = ()):
+    def __init__(self, nodes: list[Node], leaves: list, results: list[Symbol], expression: Any, pieces: tuple = (),
+                 places: tuple = ()):
         op = ComposedOp("fused(" + ", ".join(n.op.name for n in nodes) + ")", len(results))
         super().__init__(op, tuple(leaves), (), tuple(results), nodes[0].device)      # type: ignore[arg-type]
         self.expression, self.size, self.parts = expression, len(nodes), tuple(nodes)
-        self.pieces = pieces
+        self.pieces, self.places = pieces, places
+        self.shape, self.made = nodes[0].outputs[0].spec.shape, tuple(results)
 
     def specs(self) -> tuple:
         found = [x.spec if isinstance(x, Tensor) else Spec((), dtype)
                  for x, (dtype, _) in zip(self.inputs, self.expression.inputs)]
         for i, _ in self.pieces:
-            found[i] = Spec(self.outputs[0].spec.shape, found[i].dtype)
+            found[i] = Spec(self.shape, found[i].dtype)
         return tuple(found)
 
     def over(self, output: int) -> tuple:
+        if any(k == output and piece for k, piece in self.places):
+            return ()
         cut = {i for i, _ in self.pieces}
         return tuple(i for i in range(len(self.inputs)) if i not in cut)
 
     def plan(self, target: Any) -> Plan:
-        return lower_expression(self.expression, self.specs(), tuple(o.spec for o in self.outputs), target, self.pieces)
+        outs = tuple(Spec(self.shape, self.expression.dtype_of(v)) for v in self.expression.outputs)
+        return lower_expression(self.expression, self.specs(), outs, target, self.pieces, self.places)
 
 
 def _stages(program: Program) -> dict[int, int]:
@@ -89,6 +96,28 @@ def _components(nodes: list[Node]) -> list[list[Node]]:
     for g in groups:
         g.sort(key=lambda n: position[id(n)])
     return _ordered(groups)
+
+
+def _siblings(groups: list[list[Node]]) -> list[list[Node]]:
+    """Groups that read an array of their shape in common as one, where that keeps to the limits: it is read once.
+
+    They cannot read each other by way of a group of another shape: expressions make shapes larger, never smaller.
+    """
+    merged: list[list[Node]] = []
+    reads: list[set[int]] = []
+    for group in groups:
+        shape = group[0].outputs[0].spec.shape
+        arrays = {x.uid for n in group for x in n.inputs if isinstance(x, Symbol) and x.spec.shape == shape}
+        for i, other in enumerate(merged):
+            if other[0].outputs[0].spec.shape == shape and other[0].device is group[0].device \
+                    and arrays & reads[i] and len(_cut(other + group)) == 1:
+                other += group
+                reads[i] |= arrays
+                break
+        else:
+            merged.append(list(group))
+            reads.append(arrays)
+    return _ordered(merged)
 
 
 def _ordered(groups: list[list[Node]]) -> list[list[Node]]:
@@ -164,7 +193,7 @@ def fuse_elementwise(program: Program) -> Program:
     for stage in range(max(stages.values(), default=-1) + 1):
         here = [n for i, n in enumerate(program.nodes) if stages[i] == stage]
         nodes += [n for n in here if n.op.expr is None]
-        for group in _components([n for n in here if n.op.expr is not None]):
+        for group in _siblings(_components([n for n in here if n.op.expr is not None])):
             for part in _cut(group):
                 nodes += _fused(part, readers, fetched)
     return program.with_nodes(nodes)

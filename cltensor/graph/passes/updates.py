@@ -75,7 +75,7 @@ def merge_updates(program: Program) -> Program:
     for node in program.nodes:
         if node.outputs and all(o.uid in kept and o.uid not in readers for o in node.outputs):
             fused = _alone(node)
-            if fused is not None and not fused.pieces:
+            if fused is not None and not fused.pieces and not fused.places:
                 found.setdefault((fused.expression, id(node.device)), []).append((node, fused))
     gone: set[int] = set()
     merged: list[Node] = []
