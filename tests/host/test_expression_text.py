@@ -24,7 +24,7 @@ def elementwise(schedule):
     v = 16 if schedule == "cpu" else 4
     return v, render("elementwise", (
         ("inputs", CHAIN.inputs), ("lines", statement_lines(CHAIN, v)), ("outputs", ((3, "float32"), (4, "float32"))),
-        ("offsets", False), ("periodic", ()), ("schedule", schedule)))
+        ("offsets", False), ("periodic", ()), ("placed", ()), ("schedule", schedule)))
 
 
 def chain():
