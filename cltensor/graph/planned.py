@@ -14,7 +14,6 @@ All that can fail on our side comes before the first launch: a call that fails t
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Any
 
@@ -25,34 +24,12 @@ from cltensor.core.tensor import Tensor
 from cltensor.graph.layout import Layout
 from cltensor.graph.program import Program
 from cltensor.graph.recorded import RecordedGraph
+from cltensor.interpret.donation import destination
 from cltensor.interpret.eager import copy_to
 from cltensor.interpret.record import EFFECT
 from cltensor.interpret.runner import BoundLaunch
 
 __all__ = ["Planned", "fits"]
-
-
-class _Like:
-    """Has a block, as a tensor has."""
-
-    __slots__ = ("block",)
-
-    def __init__(self, block: Any):
-        self.block = block
-
-
-def _alone() -> tuple[int, int]:
-    """What getrefcount says of a tensor in a list, and of its block in two lists and in another tensor."""
-    if not hasattr(sys, "getrefcount"):
-        return -1, -1               # then nothing is known to be held by nobody else
-    held = [_Like(object())]
-    blocks = [held[0].block]
-    others = [blocks[0], _Like(blocks[0])]
-    return sys.getrefcount(held[0]), sys.getrefcount(others[0])
-
-
-_ALONE = _alone()
-_references = getattr(sys, "getrefcount", lambda value: 0)
 
 
 def fits(program: Program, device: Any) -> bool:
@@ -199,14 +176,8 @@ class Planned:
         def prepare() -> None:
             for at, nbytes, i, sig in self._donated:
                 # the queue's lock is held: who reads the variable from now on waits, and sees what it will hold
-                variable, block = self._variables[i], None
-                fresh = Tensor(sig, blocks[i])
                 exchanged.append(i)
-                same = variable.exchange(fresh) is held[i]
-                if not same or (_references(held[i]), _references(blocks[i])) != _ALONE:
-                    block = self.device.memory.allocate(nbytes)
-                    variable.exchange(Tensor(sig, block))
-                table[at] = block or blocks[i]
+                table[at] = destination(self._variables[i], sig, nbytes, i, held, blocks)
             self._set(table, numbers)
         try:
             self.device.queue.launch_all(prepare, self._entries, self._may_fail)

@@ -21,7 +21,7 @@ from cltensor.core.tensor import Tensor, convert, host_value
 from cltensor.core.trackable import Trackable
 from cltensor.graph.collections import GraphKeys, get_collection
 from cltensor.graph.graph import Graph
-from cltensor.interpret import defer
+from cltensor.interpret import defer, donation
 from cltensor.ops.array import reshape
 from cltensor.ops.creation import full_like, ones
 from cltensor.ops.gather import unsorted_segment_sum
@@ -240,8 +240,12 @@ class Optimizer(Trackable):
     def _update(self, gradient: Any, variable: Variable) -> None:
         sparse = isinstance(gradient, IndexedSlices)
         state_variables = [variable] + [self._slot(variable, name) for name in self._slot_start]
-        before = [v.as_tensor() for v in state_variables]
         row, numbers = self._rule(variable)
+        if row.outputs > 1 and state.interpreter is None and not sparse and donation.update(
+                row, state_variables, (gradient, *numbers)):
+            self._constrain(variable)
+            return
+        before = [v.as_tensor() for v in state_variables]
         after = execute(row, (*before, gradient.as_tensor() if sparse else gradient, *numbers))
         after = after if isinstance(after, tuple) else (after,)
         if sparse and self._lazy_rows and len(variable.spec.shape):
@@ -249,6 +253,10 @@ class Optimizer(Trackable):
             after = tuple(where(touched, new, old) for new, old in zip(after, before))
         for v, value in zip(state_variables, after):
             v._put(value, row.name)
+        self._constrain(variable)
+
+    @staticmethod
+    def _constrain(variable: Variable) -> None:
         if variable.constraint is not None:
             variable._put(variable.constraint(variable.as_tensor()), "constraint")
 
