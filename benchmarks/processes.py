@@ -13,6 +13,9 @@ from benchmarks.team import Worker
 from benchmarks.workload import Process
 
 MOST_ROUNDS = 3          # a start takes seconds and varies by few per cent
+# A package that pip has installed is compiled to bytecode; so is this source tree after its first start, unless the
+# environment forbids it.
+_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 LINUX = sys.platform == "linux"
 # Linux counts the parent's memory into a child's ru_maxrss, so there the program reads its own peak at its end.
 _PEAK = """
@@ -27,7 +30,7 @@ def run(program: str, environment: dict) -> tuple[float, float, str, str]:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program + _PEAK * LINUX], stdout=out,
-                                   stderr=err, env={**os.environ, **environment})
+                                   stderr=err, env={**os.environ, **_BYTECODE, **environment})
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
