@@ -16,7 +16,6 @@ import sys
 from typing import Any
 
 from cltensor.core.op import OpDef
-from cltensor.core.spec import sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs, lower
 from cltensor.interpret.runner import BoundLaunch, bind_launches
