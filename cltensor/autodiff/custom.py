@@ -33,6 +33,9 @@ class _Reads:
     def record(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         """Ops are none of its business."""
 
+    def waits(self, entry: tuple) -> None:
+        """Nor are those that wait."""
+
     def record_custom(self, record: Record) -> None:
         """Nor are custom gradients inside."""
 

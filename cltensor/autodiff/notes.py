@@ -29,6 +29,10 @@ class Notes:
             if any(floating):
                 self.records.append(OpRecord(op, attrs, inputs, out if isinstance(out, tuple) else (out,), floating))
 
+    def waits(self, entry: tuple) -> None:
+        """An op was put off: (op, attributes, inputs, result)."""
+        self.record(*entry)
+
     def record_custom(self, record: Record) -> None:
         """A custom gradient, or a control node."""
         self.records.append(record)

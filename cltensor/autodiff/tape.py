@@ -6,12 +6,14 @@ and NumPy calls inside leave it alone. Tapes nest; an outer one records the inne
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, wanting, zeros
-from cltensor.autodiff.recall import Mark, key_of, recall, remember
+from cltensor.autodiff.recall import question
 from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.base.shapes import show
@@ -24,6 +26,8 @@ from cltensor.ops.creation import zeros_like
 from cltensor.ops.variable import Variable
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
+
+_catching = threading.RLock()
 
 
 class UnconnectedGradients:
@@ -58,13 +62,41 @@ class GradientTape:
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         self._persistent, self._watch_reads = persistent, watch_accessed_variables
-        self._active = self._used = False
-        self._trail: list | None = []       # where the records are in the pending block: see recall.py
+        self._active = False
         self.reset()
 
     # -- recording: called by the gate
     def record(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         """An op ran; keep it if it depends on something watched and has a gradient."""
+        if self._log:
+            self.catch_up()
+        self._keep(op, attrs, inputs, out)
+
+    def record_custom(self, record: Record) -> None:
+        """A custom gradient's record, kept on the same terms."""
+        self.catch_up()
+        if not self._tracked.isdisjoint(record.in_uids):
+            self._records.append(record)
+            self._tracked.update(record.out_uids)
+
+    def read(self, variable: Variable, value: Tensor) -> None:
+        """A variable was read."""
+        self._log.append((variable, value))
+
+    def catch_up(self) -> bool:
+        """Make records of what the log says: a record holds only values that rules read. Returns: may more come?"""
+        with _catching:                 # a tape may be asked for gradients in another thread than the block's
+            log, self._log[:] = self._log[:], []
+            for entry in log:
+                if len(entry) == 4:
+                    self._keep(*entry)
+                elif entry[0] is None:
+                    self._tracked.add(entry[1].uid)
+                elif self._counts(entry[0]):
+                    self._note(*entry)
+        return self._active
+
+    def _keep(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         if not op.vjps:
             return
         tracked = self._tracked
@@ -83,25 +115,10 @@ class GradientTape:
         if floating:
             self._records.append(OpRecord(op, attrs, inputs, outs, need))
             tracked.update(floating)
-            trail = self._trail
-            if trail is not None:
-                block = out.pending if type(out) is Tensor else None
-                if block is not None and (not trail or trail[0] is block):
-                    trail += (out.state, need) if trail else (block, out.state, need)
-                else:
-                    self._trail = None
 
-    def record_custom(self, record: Record) -> None:
-        """A custom gradient's record, kept on the same terms."""
-        if not self._tracked.isdisjoint(record.in_uids):
-            self._trail = None
-            self._records.append(record)
-            self._tracked.update(record.out_uids)
-
-    def read(self, variable: Variable, value: Tensor) -> None:
-        """A variable was read."""
-        if (self._watch_reads and variable.trainable) or id(variable) in self._watched:
-            self._note(variable, value)
+    def _counts(self, variable: Variable) -> bool:
+        """Is a variable watched when it is read?"""
+        return (self._watch_reads and variable.trainable) or id(variable) in self._watched
 
     def _note(self, variable: Variable, value: Tensor) -> None:
         if value.dtype.is_floating:
@@ -118,6 +135,7 @@ class GradientTape:
         defer.flush()               # every step of a training loop begins here: so blocks are cut alike
         self._active = True
         state.recorders.append(self)
+        state.here.logs.append(ref(self))
         return self
 
     def __exit__(self, *exc: Any) -> None:
@@ -129,11 +147,12 @@ class GradientTape:
         """Track a tensor or variable, or a nest of them, from here on. Only floating ones have gradients."""
         for t in nest.flatten(tensor):
             if isinstance(t, Variable):
+                self.catch_up()
                 self._watched[id(t)] = t
-                self._note(t, t.current())
+                self._log.append((t, t.current()))
             elif isinstance(t, Tensor):
                 if t.dtype.is_floating:
-                    self._tracked.add(t.uid)
+                    self._log.append((None, t))
             else:
                 raise InvalidArgumentError(f"GradientTape.watch: {t!r:.60} is neither a tensor nor a variable")
 
@@ -154,7 +173,10 @@ class GradientTape:
     def reset(self) -> None:
         """Forget everything recorded and watched."""
         self._records: list = []
-        self._trail = []
+        # What happened since: (op, attributes, inputs, result) of ops that wait, as the gate tells `waits`; (variable or
+        # None, value) of what was read or watched. Looked at when it must be: often never, as recall.py knows more.
+        self._log: list[tuple] = []
+        self.waits = self._log.append
         self._tracked: set = set()
         self._watched: dict[int, Variable] = {}
         self._reads: dict[int, tuple[Variable, list]] = {}
@@ -162,6 +184,7 @@ class GradientTape:
 
     def watched_variables(self) -> tuple:
         """Variables seen, in the order of their creation."""
+        self.catch_up()
         return tuple(sorted((v for v, _ in self._reads.values()), key=lambda v: v.order))
 
     def gradient(self, target: Any, sources: Any, output_gradients: Any = None,
@@ -191,43 +214,51 @@ class GradientTape:
                                            f"{s!r:.60} is a {type(s).__name__}")
         if getattr(state.interpreter, "symbolic", False):
             return nest.pack_sequence_as(sources, self._in_graph(target, flat, output_gradients, unconnected_gradients))
-        uids = [self._uids_of(s) for s in flat]
         here = self._active and not self._persistent
         if here:
             self.__exit__()
         try:
-            out = self._walk(target, flat, uids, output_gradients, unconnected_gradients)
+            out = self._gradient(target, flat, output_gradients, unconnected_gradients)
         finally:
             if not self._persistent:
-                used = self.__dict__
-                used["_records"], used["_tracked"], used["_trail"] = [], set(), []
+                self._log.clear()
+                self._records, self._tracked = [], set()
             if here:
                 self.__enter__()
         if self._persistent:        # its records go on holding the values
             defer.flush()
         return out if plain else nest.pack_sequence_as(sources, out)
 
-    def _walk(self, target: Any, sources: list, uids: list, output_gradients: Any, unconnected: str) -> list:
-        key = None
-        if output_gradients is None:
+    def _gradient(self, target: Any, sources: list, output_gradients: Any, unconnected: str) -> list:
+        asked = None
+        if output_gradients is None and not self._tracked:
             targets = [target] if type(target) is Tensor else nest.flatten(target)
-            key = key_of(self._trail, self._records, targets, sources, uids)
-        out = recall(key)
-        if out is not None:
-            self._used = True
-            return out
-        mark = None if key is None else Mark()
+            asked = question(self._log, self._counts, targets, sources)
+        if asked is None:
+            self.catch_up()
+            return self._walk(target, sources, output_gradients, unconnected)
+        out = asked.recall()
+        if out is None:
+            log = self._log[:]
+            self.catch_up()
+            asked.prepare(log, self._records)
+            del log
+            out = self._walk(target, sources, None, unconnected)
+            asked.remember(out)
+        self._used = True
+        return out
+
+    def _walk(self, target: Any, sources: list, output_gradients: Any, unconnected: str) -> list:
+        uids = [self._uids_of(s) for s in sources]
         seeds = self._seeds(target, output_gradients)
         self._used = True
         found = backprop(self._records, seeds, {u for some in uids for u in some}, consume=not self._persistent)
-        out = [self._total(found, some, s, unconnected) for some, s in zip(uids, sources)]
-        if mark is not None and key is not None:
-            remember(key, mark, out)
-        return out
+        return [self._total(found, some, s, unconnected) for some, s in zip(uids, sources)]
 
     def _in_graph(self, target: Any, sources: list, output_gradients: Any, unconnected: str) -> list:
         """Where shapes may be open the graph defers the walk; the tape says which sources it watched."""
         self._used = True
+        self.catch_up()
         ys = [t.current() if isinstance(t, Variable) else t for t in nest.flatten(target)]
         given = [None] * len(ys) if output_gradients is None else nest.flatten(output_gradients)
         if len(given) != len(ys):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Here:
     next op finds the right one again. `immediate` counts the ops to run at once before that is tried.
     """
 
-    __slots__ = ("interpreter", "device", "substitute", "recorders", "pending", "immediate", "blocks", "__weakref__")
+    __slots__ = ("interpreter", "device", "substitute", "recorders", "pending", "immediate", "blocks", "logs",
+                 "__weakref__")
 
     def __init__(self) -> None:
         self.interpreter: Any = None
@@ -45,10 +47,19 @@ class Here:
         self.pending: Any = None
         self.immediate = 0
         self.blocks: dict = {}                  # device -> its pending block
+        self.logs: list = []                    # references to tapes that may have noted ops that wait
 
     def __del__(self) -> None:
-        for block in self.blocks.values():      # the thread has ended
+        catch_up(self)                          # the thread has ended
+        for block in self.blocks.values():
             block.leave()
+
+
+def catch_up(here: Here) -> None:
+    """Have tapes look at what they noted: afterwards they hold only values that gradient rules read."""
+    if here.logs:
+        tapes = [tape for log in here.logs if (tape := log()) is not None]
+        here.logs = [ref(tape) for tape in tapes if tape.catch_up()]
 
 
 class _State(threading.local):

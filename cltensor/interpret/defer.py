@@ -28,7 +28,7 @@ from typing import Any
 from cltensor.base import config
 from cltensor.base.dtypes import bool_, float16, float32
 from cltensor.core import dispatch
-from cltensor.core.dispatch import SLOTS, Here, readers, state
+from cltensor.core.dispatch import SLOTS, Here, catch_up, readers, state
 from cltensor.core.late import Late
 from cltensor.core.op import OpDef
 from cltensor.core.spec import sig_of
@@ -84,6 +84,7 @@ class Pending:
         self._renew()
         if not tensors:
             return
+        catch_up(state.here)
         self.history[0] += 1
         live = _live(tensors)
         try:
@@ -269,7 +270,7 @@ def _appended(here: Here, block: Pending, after: State, op: OpDef, attrs: tuple,
     t.pending, t.state = block, after
     block.tensors.append(t)
     for r in here.recorders:
-        r.record(op, attrs, inputs, t)
+        r.waits((op, attrs, inputs, t))
     if after.stop:
         block.full(after.stop)
     return t

@@ -21,9 +21,9 @@ __all__ = ["unary", "binary"]
 _new = Tensor.__new__
 
 
-def unary(op: OpDef) -> Callable:
-    """The public function of an expression row of one input."""
-    code = code_of(op)
+def unary(op: OpDef, attrs: tuple = ()) -> Callable:
+    """The public function of a row of one input, with these attributes."""
+    code = code_of(op, attrs)
 
     def public(x: Any, name: str | None = None) -> Any:
         here = state.here
@@ -31,20 +31,19 @@ def unary(op: OpDef) -> Callable:
         if type(x) in readers:
             x = x.as_tensor()
         if block is None or type(x) is not Tensor:
-            return execute(op, (x,))
+            return execute(op, (x,), attrs)
         try:
             after = block.state.next[code + (x.state.left if x.pending is block else block.slots[x] << 10)]
         except KeyError:                # a new leaf or structure
-            return execute(op, (x,))
+            return execute(op, (x,), attrs)
         block.state = after
         t = _new(Tensor)
         t.sig, t.state, t.pending = after.sig, after, block
         t._buffer = t._host = None
         t.uid = next_uid()
         block.tensors.append(t)
-        if here.recorders:
-            for r in here.recorders:
-                r.record(op, (), (x,), t)
+        for r in here.recorders:
+            r.waits((op, attrs, (x,), t))
         if after.stop:
             block.full(after.stop)
         return t
@@ -62,20 +61,20 @@ def binary(op: OpDef) -> Callable:
             return execute(op, (x, y))
         at, slots, number = block.state, block.slots, None
         kind = type(x)
-        if kind in readers:
-            x = x.as_tensor()
-            kind = type(x)
         if kind is Tensor:
             a = x.state.slot if x.pending is block else slots.get(x)
         elif kind is float or kind is int:
             a, number = NUMBER, float(x)
+        elif kind in readers:
+            x = x.as_tensor()
+            a = x.state.slot if x.pending is block else slots.get(x)
         else:
             return execute(op, (x, y))
         kind = type(y)
-        if kind in readers:
-            y = y.as_tensor()
-            kind = type(y)
         if kind is Tensor:
+            b = y.state.slot if y.pending is block else slots.get(y)
+        elif kind in readers:
+            y = y.as_tensor()
             b = y.state.slot if y.pending is block else slots.get(y)
         elif number is None and (kind is float or kind is int):
             b, number = NUMBER, float(y)
@@ -109,9 +108,8 @@ def binary(op: OpDef) -> Callable:
         t._buffer = t._host = None
         t.uid = next_uid()
         block.tensors.append(t)
-        if here.recorders:
-            for r in here.recorders:
-                r.record(op, (), (x, y), t)
+        for r in here.recorders:
+            r.waits((op, (), (x, y), t))
         if after.stop:
             block.full(after.stop)
         return t

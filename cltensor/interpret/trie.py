@@ -36,7 +36,7 @@ class State:
     """
 
     __slots__ = ("next", "parent", "sig", "slot", "left", "op", "attrs", "operands", "inputs", "leaves", "numbers",
-                 "ops", "held", "stop", "plans", "run")
+                 "ops", "held", "stop", "plans", "run", "walks")
 
     def __init__(self, parent: State | None, sig: Any, op: Any = None, attrs: tuple = (),
                  operands: tuple = ()):
@@ -44,6 +44,7 @@ class State:
         self.parent, self.sig, self.op, self.attrs, self.operands = parent, sig, op, attrs, operands
         self.plans: dict[tuple, Any] = {}
         self.run: Any = None        # the op alone
+        self.walks: dict | None = None      # backward passes that began here: autodiff/recall.py
         if parent is None:
             self.slot, self.inputs, self.leaves, self.numbers, self.ops, self.held = -1, 0, 0, 0, 0, 0
         else:

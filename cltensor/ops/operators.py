@@ -99,7 +99,7 @@ def install() -> None:
     """Put the operators on both classes."""
     for cls in (Tensor, Variable):
         for name, op in BINARY.items():
-            setattr(cls, f"__{name}__", _forward(op))
+            setattr(cls, f"__{name}__", _forward(op) if name == "pow" else op)      # pow(x, y, z) is none of ours
             setattr(cls, f"__r{name}__", _reflected(op))
         for name, op in COMPARE.items():
             setattr(cls, f"__{name}__", _forward(op))

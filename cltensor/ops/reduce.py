@@ -16,6 +16,7 @@ from cltensor.core.dispatch import execute
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import convert
+from cltensor.interpret.shortcuts import unary
 from cltensor.kernels.plan import Plan
 from cltensor.kernels.reduction import lower_reduce
 from cltensor.ops.array import broadcast_to, integers, reshape, squeeze, stop_gradient, transpose
@@ -112,6 +113,8 @@ _MIN = _row("reduce_min", "min", _extreme_vjp, identity=_highest, doc="Smallest 
 _PROD = _row("reduce_prod", "prod", _prod_vjp, identity=1, doc="Product.")
 _ANY = _row("reduce_any", "max", None, identity=False, kinds=_BOOL, doc="Logical or.")
 _ALL = _row("reduce_all", "min", None, identity=True, kinds=_BOOL, doc="Logical and.")
+_whole = {op: unary(op, (("axis", None), ("keepdims", False)))          # over everything: these may wait
+          for op in (_SUM, _MEAN, _MAX, _MIN, _PROD, _ANY, _ALL)}
 
 
 def axes_argument(op: str, axis: Any) -> tuple | None:
@@ -124,6 +127,8 @@ def axes_argument(op: str, axis: Any) -> tuple | None:
 def _reduce(op: OpDef, x: Any, axis: Any, keepdims: Any, indices: Any, keep_dims: Any) -> Any:
     axis = indices if axis is None else axis
     keep = keep_dims if keepdims is None else keepdims
+    if axis is None and not keep:
+        return _whole[op](x)
     return execute(op, (x,), (("axis", axes_argument(op.name, axis)), ("keepdims", bool(keep))))
 
 

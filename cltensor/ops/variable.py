@@ -144,8 +144,9 @@ class Variable(Leaf):
     # -- reading
     def as_tensor(self) -> Tensor:
         """The value now; tapes are told that it was read."""
-        value = self.current()
-        for recorder in state.recorders:
+        here = state.here
+        value = self._value if here.interpreter is None else here.interpreter.read(self, self._value)
+        for recorder in here.recorders:
             recorder.read(self, value)
         return value
 
@@ -229,22 +230,29 @@ class Variable(Leaf):
         return self._update(math.subtract, np.subtract, delta, "assign_sub")
 
     def _update(self, op: Any, on_host: Any, delta: Any, what: str) -> Any:
-        recorders, state.recorders = state.recorders, []       # assigning has no gradient
+        here = state.here
+        recorders, here.recorders = here.recorders, []       # assigning has no gradient
+        scope = here.device
         try:
-            if state.interpreter is not None and self._host:
-                done = state.interpreter.effect(lambda: self._update(op, on_host, delta, what), (self,))
-                return done if state.interpreter.symbolic else self
+            if here.interpreter is not None and self._host:
+                done = here.interpreter.effect(lambda: self._update(op, on_host, delta, what), (self,))
+                return done if here.interpreter.symbolic else self
             if self._host:
                 array = static_value(convert(delta, self.dtype, op=what) if not isinstance(delta, Tensor) else delta)
                 with np.errstate(over="ignore"):
                     return self._put_array(on_host(to_array(self._value), array), what)
-            scope, state.device = state.device, self._value.placed_on
-            try:
-                return self._put(op(self.current(), delta), what)
-            finally:
-                state.device = scope
+            mine = self._value.sig
+            if type(delta) is not Tensor or delta.sig.device is not mine.device or scope not in (None, mine.device):
+                state.device = mine.device
+            t = op(self.current(), delta)
+            if here.interpreter is None and t.sig is mine and t.pending is not None:
+                self._value = t         # nobody else has it, and no tape saw it
+                return self
+            return self._put(t, what)
         finally:
-            state.recorders = recorders
+            here.recorders = recorders
+            if here.device is not scope:
+                state.device = scope
 
     def _put(self, t: Tensor, what: str) -> Any:
         mine = self._value.sig
