@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import copysign
-from typing import Any
 
 from cltensor.core.dispatch import MEMO_LIMIT, state
 from cltensor.core.tensor import Tensor
@@ -42,19 +41,21 @@ class _Known:
 
 
 class _Walk:
-    """What a backward pass did to a block: where it ended, the inputs it brought, the states of its ops, and which
-    of these are the gradients."""
+    """What a backward pass did to a block: where it ended, the inputs it brought, the states of the gradients, and
+    which of these is the gradient of each source."""
 
-    __slots__ = ("end", "inputs", "steps", "found")
+    __slots__ = ("end", "inputs", "states", "which")
 
-    def __init__(self, end: State, inputs: list, steps: list, found: list):
-        self.end, self.inputs, self.steps, self.found = end, inputs, steps, found
+    def __init__(self, end: State, inputs: list, found: list):
+        self.end, self.inputs = end, inputs
+        self.states = list(dict.fromkeys(found))
+        self.which = None if len(self.states) == len(found) else [self.states.index(at) for at in found]
 
 
 class Question:
-    """What a gradient is asked of: a block, and a key that tells which of its values are watched, targets and sources."""
+    """What a gradient is asked of: a block, and which of its values are watched, targets and sources (`key`)."""
 
-    __slots__ = ("block", "at", "key", "known", "inputs", "ops", "values")
+    __slots__ = ("block", "at", "key", "known", "inputs", "values")
 
     def __init__(self, block: Pending, key: tuple):
         self.block, self.at, self.key = block, block.state, key
@@ -66,17 +67,16 @@ class Question:
         walk = known.walks.get(known.values(block)) if known is not None else None
         if walk is None:
             return None
-        made: list[Any] = [object() for _ in walk.steps]        # nobody holds what lies between
-        for i in walk.found:
-            if type(made[i]) is not Tensor:
-                at = walk.steps[i]
-                t = made[i] = Tensor(at.sig)
-                t.pending, t.state = block, at
-        out = [made[i] for i in walk.found]
+        out = []
+        for at in walk.states:              # nobody holds what lies between
+            t = Tensor(at.sig)
+            t.pending, t.state = block, at
+            out.append(t)
         block.inputs += walk.inputs
-        block.tensors += made
+        block.tensors += out
         block.state = walk.end
-        del made
+        if walk.which is not None:
+            out = [out[i] for i in walk.which]
         if walk.end.stop:
             block.full(walk.end.stop)
         return out
@@ -86,23 +86,21 @@ class Question:
         block = self.block
         if self.known is None:
             made = {r.out_uids[0]: r for r in records}
-            numbers = [~o for entry in log if len(entry) == 4 and entry[3].uid in made
+            numbers = [~o for entry in log if entry[3].uid in made
                        for i, o in enumerate(entry[3].state.operands) if o < 0 and i in made[entry[3].uid].xs]
             self.known = _Known(numbers)
         self.values = self.known.values(block)
-        self.inputs, self.ops = len(block.inputs), len(block.tensors)
+        self.inputs = len(block.inputs)
 
     def remember(self, out: list) -> None:
         """Keep what the walk has done, if all of it is in the block still."""
         block, known = self.block, self.known
         if state.here.pending is not block or known is None:
             return
-        steps = [t.state for t in block.tensors[self.ops:]]
         inputs = block.inputs[self.inputs:]
         if any(type(x) is Tensor and x.host is None for x in inputs):
             return
-        place = {at: i for i, at in enumerate(steps)}
-        if any(type(g) is not Tensor or g.pending is not block or g.state not in place for g in out):
+        if any(type(g) is not Tensor or g.pending is not block or g.state.ops <= self.at.ops for g in out):
             return
         if self.at.walks is None:
             self.at.walks = {}
@@ -110,44 +108,38 @@ class Question:
             if len(memo) >= MEMO_LIMIT:
                 memo.clear()            # type: ignore[attr-defined]
         self.at.walks[self.key] = known
-        known.walks[self.values] = _Walk(block.state, inputs, steps, [place[g.state] for g in out])
+        known.walks[self.values] = _Walk(block.state, inputs, [g.state for g in out])
 
 
-def question(log: list, counts: Callable, targets: list, sources: list) -> Question | None:
+def question(log: list, seen: list, counts: Callable, targets: list, sources: list) -> Question | None:
     """What a backward pass depends on; None where that is more than the structure of the current block.
 
     Args:
-        log: all that a tape noted: (op, attributes, inputs, result), and (variable or None, value) of what was read or
-            watched.
+        log: (op, attributes, inputs, result) of all ops that a tape noted.
+        seen: how many these were, variable (or None), value when something was read or watched.
         counts: tells whether the tape watches a variable.
         targets, sources: tensors and variables.
     """
     here = state.here
     block = here.pending
-    if block is None or here.recorders or here.interpreter is not None:
+    if block is None or here.recorders or here.interpreter is not None or not log or len(here.blocks) > 1:
         return None
-    slots, ops, first, last = block.slots, 0, 0, 0
-    key: list = []
+    first, last = log[0][3], log[-1][3]
+    if first.pending is not block or last.pending is not block:
+        return None
+    if last.state.ops - first.state.ops + 1 != len(log):        # the tape did not see some of the ops between
+        return None
+    slots = block.slots
+    key: list = [first.state.ops]
     read: dict[int, int] = {}               # variable -> the slot of what it held
-    for entry in log:
-        if len(entry) == 4:
-            out = entry[3]
-            if out.pending is not block:
-                return None
-            last = out.state.ops
-            first = first or last
-            ops += 1
-        else:
-            variable, value = entry
-            if variable is None or counts(variable):
-                slot = value.state.slot if value.pending is block else slots.get(value)
-                if slot is not None:        # else no op of the block reads it
-                    key += ops, slot
-                    if variable is not None and read.setdefault(id(variable), slot) != slot:
-                        return None
-    if last - first + 1 != ops:             # the tape did not see some of the ops between
-        return None
-    key += first, None
+    for at, variable, value in seen:
+        if variable is None or counts(variable):
+            slot = value.state.slot if value.pending is block else slots.get(value)
+            if slot is not None:            # else no op of the block reads it
+                key += at, slot
+                if variable is not None and read.setdefault(id(variable), slot) != slot:
+                    return None
+    key.append(None)
     for t in targets:
         if type(t) is not Tensor or t.pending is not block:
             return None

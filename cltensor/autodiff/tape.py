@@ -68,7 +68,7 @@ class GradientTape:
     # -- recording: called by the gate
     def record(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         """An op ran; keep it if it depends on something watched and has a gradient."""
-        if self._log:
+        if self._log or self._seen:
             self.catch_up()
         self._keep(op, attrs, inputs, out)
 
@@ -81,19 +81,24 @@ class GradientTape:
 
     def read(self, variable: Variable, value: Tensor) -> None:
         """A variable was read."""
-        self._log.append((variable, value))
+        self._seen.append((len(self._log), variable, value))
 
     def catch_up(self) -> bool:
         """Make records of what the log says: a record holds only values that rules read. Returns: may more come?"""
         with _catching:                 # a tape may be asked for gradients in another thread than the block's
             log, self._log[:] = self._log[:], []
-            for entry in log:
-                if len(entry) == 4:
+            seen, self._seen[:] = self._seen[:], []
+            done = 0
+            for at, variable, value in seen:
+                for entry in log[done:at]:
                     self._keep(*entry)
-                elif entry[0] is None:
-                    self._tracked.add(entry[1].uid)
-                elif self._counts(entry[0]):
-                    self._note(*entry)
+                done = at
+                if variable is None:
+                    self._tracked.add(value.uid)
+                elif self._counts(variable):
+                    self._note(variable, value)
+            for entry in log[done:]:
+                self._keep(*entry)
         return self._active
 
     def _keep(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
@@ -149,10 +154,10 @@ class GradientTape:
             if isinstance(t, Variable):
                 self.catch_up()
                 self._watched[id(t)] = t
-                self._log.append((t, t.current()))
+                self.read(t, t.current())
             elif isinstance(t, Tensor):
                 if t.dtype.is_floating:
-                    self._log.append((None, t))
+                    self._seen.append((len(self._log), None, t))
             else:
                 raise InvalidArgumentError(f"GradientTape.watch: {t!r:.60} is neither a tensor nor a variable")
 
@@ -173,9 +178,11 @@ class GradientTape:
     def reset(self) -> None:
         """Forget everything recorded and watched."""
         self._records: list = []
-        # What happened since: (op, attributes, inputs, result) of ops that wait, as the gate tells `waits`; (variable or
-        # None, value) of what was read or watched. Looked at when it must be: often never, as recall.py knows more.
+        # What happened since: (op, attributes, inputs, result) of ops that wait, as the gate tells `waits`; and how
+        # many these were, variable (or None), value when something was read or watched. Looked at when it must be:
+        # often never, as recall.py knows the gradient already.
         self._log: list[tuple] = []
+        self._seen: list[tuple] = []
         self.waits = self._log.append
         self._tracked: set = set()
         self._watched: dict[int, Variable] = {}
@@ -222,6 +229,7 @@ class GradientTape:
         finally:
             if not self._persistent:
                 self._log.clear()
+                self._seen.clear()
                 self._records, self._tracked = [], set()
             if here:
                 self.__enter__()
@@ -233,7 +241,7 @@ class GradientTape:
         asked = None
         if output_gradients is None and not self._tracked:
             targets = [target] if type(target) is Tensor else nest.flatten(target)
-            asked = question(self._log, self._counts, targets, sources)
+            asked = question(self._log, self._seen, self._counts, targets, sources)
         if asked is None:
             self.catch_up()
             return self._walk(target, sources, output_gradients, unconnected)

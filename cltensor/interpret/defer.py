@@ -53,8 +53,8 @@ class Pending:
     """The ops of one thread that wait on one device, as a place in the trie and the inputs of the path to it.
 
     `inputs` are leaf tensors and Python numbers in the order of the path, `slots` the numbers of the leaves,
-    `tensors` the results, one per op. All three are emptied at the end: dead tensors still point here, and a cycle
-    would keep every buffer until the garbage collector comes.
+    `tensors` those results that somebody got. All three are emptied at the end: dead tensors still point here, and a
+    cycle would keep every buffer until the garbage collector comes.
     """
 
     __slots__ = ("device", "state", "inputs", "slots", "tensors", "owner", "history", "__weakref__")
@@ -86,25 +86,24 @@ class Pending:
             return
         catch_up(state.here)
         self.history[0] += 1
-        live = _live(tensors)
+        held = _held(tensors)
+        live = tuple([t.state.ops - 1 for t in held])
         try:
             way = at.plans.get(live)
             if way is None:
                 way = at.plans.setdefault(live, Way(at, live))
                 self.history[1] += 1
-            elif len(tensors) == 1:
+            elif at.ops == 1:
                 self.history[1] += 1
-            if way.held:
-                for i, buffer in zip(way.held, way.run(inputs)):
-                    tensors[i].settle(buffer)
+            if held:
+                for t, buffer in zip(held, way.run(inputs)):
+                    t.settle(buffer)
         except BaseException as error:
-            failed = Failed(error)
-            for t, wanted in zip(tensors, live):
-                if wanted:
-                    t.pending = failed
+            _fail(held, error)
             raise
         finally:
-            self.tensors.clear()
+            held.clear()
+            tensors.clear()
             inputs.clear()
             self.slots.clear()
 
@@ -127,7 +126,7 @@ class Pending:
         inputs = self.inputs[:at.inputs]
         if len(inputs) < at.inputs:         # run by its owner since
             return
-        live = (False,) * (at.ops - 1) + (True,)
+        live = (at.ops - 1,)
         way = at.plans.get(live) or at.plans.setdefault(live, Way(at, live))
         t.settle(way.run(inputs)[0])
 
@@ -149,16 +148,22 @@ class Failed:
         raise self.error.with_traceback(None)
 
 
-def _counter() -> Callable[[list], tuple]:
-    """Which tensors of a list are held by something else: by their number of references."""
+def _fail(tensors: list, error: BaseException) -> None:
+    failed = Failed(error)
+    for t in tensors:
+        t.pending = failed
+
+
+def _holding() -> Callable[[list], list]:
+    """The function that finds those tensors of a list that something else holds: by their number of references."""
     if platform.python_implementation() != "CPython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return lambda tensors: (True,) * len(tensors)
+        return list
     counts = sys.getrefcount
-    only = next(map(counts, [object()])).__lt__
-    return lambda tensors: tuple(map(only, map(counts, tensors)))
+    only, = [counts(t) for t in [object()]]
+    return lambda tensors: [t for t in tensors if counts(t) > only]
 
 
-_live = _counter()
+_held = _holding()
 
 
 # -- the gate's way in

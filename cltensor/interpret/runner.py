@@ -60,11 +60,11 @@ class BoundLaunch:
     """One launch: a kernel, its constant arguments, and what goes into the others at each call.
 
     Setting a buffer costs a tenth of setting all arguments, setting one number more than all: so without
-    slots only the buffers are set (`at`), with slots everything, from a template.
+    slots only the buffers are set (`at`), with slots everything, from a template; unless `remember` was called.
     """
 
     __slots__ = ("kernel", "held", "ins", "outs", "works", "slots", "at", "template", "dtypes", "global_size",
-                 "local_size", "may_fail")
+                 "local_size", "may_fail", "before", "__weakref__")
 
     def __init__(self, op: OpDef, device: Any, launch: Any, halves: tuple):
         self.kernel = build.kernel(device, launch.template, launch.params, launch.kernel)
@@ -92,6 +92,7 @@ class BoundLaunch:
         self.works = [arg[1] for _, arg in groups["work"]]
         self.slots = [(arg[1], slot_cast(op, arg[2], halves[arg[1]])) for _, arg in groups["slot"]]
         self.at = tuple(at for kind in ("in", "out", "work", "slot") for at, _ in groups[kind])
+        self.before: Any = None         # by `remember`: a list of what was set last
 
     def typed(self, at: int, value: Any) -> Any:
         """A number as the argument at this position takes it by itself."""
@@ -99,13 +100,35 @@ class BoundLaunch:
 
     def run(self, launch: Any, values: list) -> None:
         """Launch with these inputs, results, workspaces and slot values, in this order."""
-        if self.slots:
+        if self.before is not None:
+            launch(self.kernel, values, self.global_size, self.local_size, self.may_fail, self._set_changed)
+        elif self.slots:
             args = self.template.copy()
             for at, value in zip(self.at, values):
                 args[at] = value
             launch(self.kernel, args, self.global_size, self.local_size, self.may_fail)
         else:
             launch(self.kernel, values, self.global_size, self.local_size, self.may_fail, self.at)
+
+    def remember(self, memory: Any) -> None:
+        """From now on, set what is another object than the last time, and nothing else. For a kernel that runs again
+        and again on the same small buffers: they are kept until `memory` wants them back."""
+        self.before = []
+        self.forget()
+        memory.watch(self)
+
+    def forget(self) -> None:
+        """Let go of the buffers set last."""
+        self.before[:] = [self] * len(self.at)      # nobody's argument
+
+    def _set_changed(self, kernel: Any, values: list) -> None:
+        """With the queue's lock held."""
+        before, dtypes = self.before, self.dtypes
+        for i, value in enumerate(values):
+            if value is not before[i]:
+                at = self.at[i]
+                kernel.set_arg(at, value if dtypes[at] is None else dtypes[at](value))
+                before[i] = value
 
     def _constant(self, op: OpDef, device: Any, arg: tuple) -> Any:
         kind = arg[0]

@@ -35,6 +35,7 @@ __all__ = ["Way", "forced", "TIERS", "TRIALS"]
 
 TIERS = ("op by op", "interpreter", "compiled")
 TRIALS = 16             # times a short block may go to the interpreter before kernels of its own are built
+FEW_BYTES = 1 << 16     # of buffers a kernel may hold on to
 SMALL = 1 << 16         # elements up to which that is no loss to speak of
 _log = logging.getLogger("cltensor")
 _forced: list[str] = []
@@ -51,9 +52,8 @@ class Way:
     __slots__ = ("state", "held", "seen", "settled", "force", "traced", "ops", "lost", "_structure", "_each",
                  "_interpreted", "_costs", "__weakref__")
 
-    def __init__(self, state: State, live: tuple):
-        self.state = state
-        self.held = tuple([i for i, wanted in enumerate(live) if wanted])
+    def __init__(self, state: State, held: tuple):
+        self.state, self.held = state, held
         self.seen = 0
         self.settled: Run | None = None         # what it has come to
         self.force, self.traced = _forcing(), config.debug(2)
@@ -191,6 +191,9 @@ def _fused(structure: Structure, plan: Any, device: Any) -> Run:
     reads, results, workspace = structure.inputs, structure.results, plan.workspace
     sizes = [s.nbytes for s in structure.outs]
     allocate, launch = device.memory.allocate, device.queue.launch
+    if sum(s.nbytes for s in (*structure.ins, *structure.outs)) <= FEW_BYTES:
+        for one in launches:
+            one.remember(device.memory)
 
     def run(inputs: list) -> list:
         values = [inputs[i] for i in reads]
