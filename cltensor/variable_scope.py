@@ -308,7 +308,7 @@ def _get(name: str, shape: Any = None, dtype: Any = None, initializer: Any = Non
     if store is not None:
         store.variables[name] = variable
     if regularizer is not None and _symbolic():
-        with name_scope(f"{name}/Regularizer/"):
+        with state.interpreter.outermost(), name_scope(f"{name}/Regularizer/"):     # it is read outside of a branch
             loss = regularizer(variable)
         if loss is not None:
             add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)

@@ -89,6 +89,8 @@ def control_dependencies(control_inputs: Any) -> Iterator[None]:
     symbols: list = []
     for c in control_inputs or ():
         symbols += c.symbols if isinstance(c, Operation) else [c] if isinstance(c, Symbol) else []
+    for s in symbols:
+        interpreter.check_mine("control_dependencies", s)
     interpreter._scopes.append(tuple(symbols))
     try:
         yield
@@ -104,6 +106,8 @@ def group(*inputs: Any, **kwargs: Any) -> Operation | None:
     symbols: list = []
     for c in nest.flatten(inputs):
         symbols += c.symbols if isinstance(c, Operation) else [c] if isinstance(c, Symbol) else []
+    for s in symbols:
+        interpreter.check_mine("group", s)
     return Operation(interpreter, symbols, interpreter.unique_name(kwargs.get("name") or "group_deps"))
 
 

@@ -46,7 +46,8 @@ class GraphBody(Graph):
                                              "_scopes", "_prefixes")}
         self.__dict__.update(outer.__dict__)
         self.__dict__.update(own)
-        self.outer, self.starts = outer, starts
+        self.outer: Graph = outer
+        self.starts = starts
         self.results: list[Tensor] = []
         self._latest: dict[int, Symbol] = {}
 
@@ -105,6 +106,10 @@ class GraphBody(Graph):
     def assigns(self) -> bool:
         """Whether it assigns a variable."""
         return bool(self.assignments)
+
+    def _take(self, node: Node, name: str | None = None) -> None:
+        super()._take(node, name)
+        self.within.update((o.uid, self) for o in node.outputs)
 
     def all_nodes(self) -> list[Node]:
         return self.outer.all_nodes() + self.nodes
@@ -182,8 +187,10 @@ def _outside(bodies: list, known: list[Symbol]) -> list[Symbol]:
     return list(found.values())
 
 
-def _place(graph: Graph, node: Node, specs: list[Spec], bodies: list, written: list, starts: dict) -> list[Symbol]:
+def _place(graph: Graph, node: Node, specs: list[Spec], bodies: list, written: list, starts: dict,
+           carried: tuple = ()) -> list[Symbol]:
     """Append the node; its last results are new values of variables."""
+    graph.within.update((s.uid, bodies[-1]) for s in (*carried, *(start for _, start in starts.values())))
     node.outputs = tuple(Symbol(s, node, i) for i, s in enumerate(specs))
     graph.append(node)
     inner = {o.uid for b in bodies for n in b.nodes for o in n.outputs}
@@ -249,6 +256,6 @@ def defer_loop(initial: list[Tensor], carried: list[Symbol], test: Any, body: An
         some if i < count else set() for i, some in enumerate(reach)])
     node = Node(op, (*initial, *[values[key] for key in written + fixed], *outside), (), (),    # type: ignore
                 state.device)
-    return _place(outer, node, [f.spec for f in carried], [test, body], written, starts)
+    return _place(outer, node, [f.spec for f in carried], [test, body], written, starts, tuple(carried))
 
 

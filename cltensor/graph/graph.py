@@ -9,7 +9,7 @@ the shapes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError
@@ -46,6 +46,7 @@ class Graph(Recording):
     """
 
     symbolic = True
+    outer: Graph | None = None          # of a body: what it is inside of
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +59,7 @@ class Graph(Recording):
         self.records: list[Any] = []                    # of custom gradients
         self.collections: dict[Any, list] = {}
         self.names = Names()
+        self.within: dict[int, Graph] = {}              # uid of what a branch or a loop makes -> its body
         self.sources: dict[int, tuple] = {}             # uid of a tensor a run pulls -> where from, see `pull`
         self.numbers: dict[int, Any] = {}               # of what may be a number: what gives it, see given.py
         self.variable_store: Any = None                 # of tf.get_variable
@@ -72,6 +74,15 @@ class Graph(Recording):
         """Record ops here inside the `with`."""
         with self:
             yield self
+
+    @contextmanager
+    def outermost(self) -> Iterator[Graph]:
+        """Record in the graph that this is a body of, or in the graph itself."""
+        graph: Graph = self
+        while graph.outer is not None:
+            graph = graph.outer
+        with nullcontext() if graph is self else graph:
+            yield graph
 
     def __enter__(self) -> Graph:
         self._prefixes.append(scope.at(scope.current() if state.interpreter is self else ""))
@@ -92,9 +103,17 @@ class Graph(Recording):
         return out
 
     def check_mine(self, what: str, x: Any) -> None:
-        """Raises InvalidArgumentError for a tensor of another graph."""
-        if isinstance(x, Symbol) and x.uid not in self.owned:
+        """Raises InvalidArgumentError for a tensor of another graph, or of a branch or a loop that is not around."""
+        if not isinstance(x, Symbol):
+            return
+        if x.uid not in self.owned:
             raise InvalidArgumentError(f"{what}: {x} belongs to another graph; tensors of two graphs do not mix")
+        body, here = self.within.get(x.uid), self
+        while body is not None and here is not body:
+            if here.outer is None:
+                raise InvalidArgumentError(f"{what}: {x} is computed inside a branch or a loop, and has no value "
+                                           "outside; have the function return it")
+            here = here.outer
 
     def append(self, node: Node, name: str | None = None) -> None:
         """Add a node made elsewhere."""
@@ -300,6 +319,8 @@ class Graph(Recording):
     def gradients(self, ys: list, xs: list, grad_ys: list) -> list:
         """Symbols of the gradients of the sum of ys by xs; None where no path of differentiable ops connects them."""
         sources = [x.current() if isinstance(x, Variable) else x for x in xs]
+        for y in ys:
+            self.check_mine("gradients", y)
         found = connected({x.uid for x in sources}, ys, self.all_nodes(), self.all_records())
         node = Node(GRADIENTS, tuple(ys) + tuple(g for g in grad_ys if g is not None),
                     (("ys", tuple(ys)), ("xs", tuple(sources)), ("weights", tuple(grad_ys))), (), state.device)

@@ -58,7 +58,7 @@ class Names:
             raise InvalidArgumentError(f"{default}: {asked!r} is no name; it may have letters, digits and _ . - /")
         if frame is self._latest[0]:        # the call goes on: its last op has the name
             name = self._latest[1]
-            self._put(graph, self.ops[name], self.unique(f"{name}/step"))
+            self._put(self.ops[name][0].graph, self.ops[name], self.unique(f"{name}/step"))
         else:
             name = asked[:-1] if asked.endswith("/") else self.unique(scope.current() + asked)
             self._latest = (frame, name)

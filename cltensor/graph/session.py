@@ -140,8 +140,7 @@ class Session:
         if isinstance(x, Variable):
             return self.graph.read(x, x.held)
         if isinstance(x, Symbol):
-            if x.uid not in self.graph.owned:
-                raise InvalidArgumentError(f"Session.run: {x} belongs to another graph")
+            self.graph.check_mine("Session.run", x)
             return x
         if isinstance(x, Tensor):
             return x
@@ -149,8 +148,10 @@ class Session:
 
     def _wanted(self, fetch: Any) -> list:
         if isinstance(fetch, Operation):
-            if fetch.graph is not self.graph:
+            if fetch.graph is not self.graph and not any(s.uid in self.graph.within for s in fetch.symbols):
                 raise InvalidArgumentError(f"Session.run: {fetch!r} belongs to another graph")
+            for s in fetch.symbols:
+                self.graph.check_mine(f"Session.run: {fetch!r}", s)
             return list(fetch.symbols)
         return [self._symbol(fetch)]
 
@@ -189,9 +190,7 @@ class Session:
         self._check_initialized(needs, feeds)
         for x in wanted:
             if isinstance(x, Symbol) and not _known_here(x, nodes, states, feeds):
-                raise InvalidArgumentError(f"Session.run: {x} is " + (
-                    "a placeholder, and nothing is fed for it" if x.node is None else
-                    "computed inside a branch or a loop; have the function return it"))
+                raise InvalidArgumentError(f"Session.run: {x} is a placeholder, and nothing is fed for it")
         replay = None
         if known is None and not _values_decide(nodes):
             try:
