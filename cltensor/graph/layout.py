@@ -2,7 +2,8 @@
 
 Values get *positions* in a table of buffers that a replay fills at each call: first what is fed and what variables
 hold, then new values of variables, results, and slots that temporaries take turns in. Views have the position of what
-they view; constants have none, their buffers never change.
+they view; constants have none, their buffers never change. Values that a kernel wants behind each other are parts of
+one slot, each with a position of its own.
 
 A step that only makes new values of variables comes when nothing reads the old ones any more, and may write over
 them: `donated` lists these, and whether it happens is decided at the call, as somebody may hold the old value.
@@ -37,6 +38,7 @@ class Layout:
         feeds, states: positions of what is fed, and of what the program's variables hold.
         donated: (position, bytes, which of `states`) of new values that may be written over old ones.
         results, temporaries: (position, bytes) of blocks that leave, and of slots.
+        parts: (position, that of the slot it is a part of, first byte, bytes).
         launches: (launch, where its buffers are: positions or blocks, where its numbers are: Late or Python numbers).
         constants: tensors by uid.
     """
@@ -47,6 +49,8 @@ class Layout:
         self.constants: dict[int, Tensor] = {}
         self._alias: dict[int, int] = {}                # uid of a view -> uid of what it views
         self._position: dict[int, int] = {}             # uid of a value, or a workspace's number -> position
+        self._joints: dict[tuple, int] = {}             # uids of values behind each other -> number of their block
+        self.parts: list[tuple] = []
         self.feeds = [self._new(s.uid) for s in program.feeds]
         self.states = [self._new(s.start.uid) for s in program.states]
         steps = self._bind(_updates_in_time(program))
@@ -87,7 +91,9 @@ class Layout:
         steps = []
         prepared: dict[tuple, int] = {}
         name = itertools.count(1).__next__
-        for node in nodes:
+        todo = nodes[::-1]
+        while todo:
+            node = todo.pop()
             op, outs = node.op, tuple(o.spec for o in node.outputs)
             if op is EFFECT:
                 continue
@@ -103,6 +109,9 @@ class Layout:
                 continue
             traits = self.device.traits
             plan = node.plan(traits) if isinstance(node, Composed) else lower(op, ins, given, outs, node.attrs, traits)
+            if plan is None or isinstance(node, Composed) and not self._join(node, name):
+                todo += node.parts[::-1]            # type: ignore[attr-defined]
+                continue
             works, launches = [-name() for _ in plan.workspace], []         # no uid is negative
             for each in plan.launches:
                 at = next((arg[1] for arg in each.args if arg[0] == "work"), None)
@@ -119,12 +128,28 @@ class Layout:
             steps.append((node, bound, list(zip(works, plan.workspace))))
         return steps
 
+    def _group(self, node: Composed, group: tuple) -> tuple:
+        return tuple(self._root(node.inputs[i]) for i in group)
+
+    def _join(self, node: Composed, name: Any) -> bool:
+        """Have what a node wants behind each other so; False if a constant is among it."""
+        groups = [self._group(node, group) for group in node.joined()]
+        if any(uid in self.constants for group in groups for uid in group):
+            return False
+        for group in groups:
+            self._joints.setdefault(group, -name())
+        return True
+
     def _sources(self, node: Node, launch: BoundLaunch, works: list) -> tuple[list, list]:
         """What a launch's buffers are, in the order of its argument positions, and its numbers."""
+        whole = {group[0]: self._position[self._joints[self._group(node, group)]] for group in node.joined()} \
+            if isinstance(node, Composed) else {}
+
         def where(x: Tensor) -> Any:
             at = self.position(x)
             return self.constant(x).buffer if at is None else at
-        buffers = [where(node.inputs[i]) for i in launch.ins] + [where(node.outputs[i]) for i in launch.outs]
+        buffers = [whole[i] if i in whole else where(node.inputs[i]) for i in launch.ins]
+        buffers += [where(node.outputs[i]) for i in launch.outs]
         buffers += [self._position[works[i][0]] for i in launch.works]
         return buffers, [(cast, node.inputs[i]) for i, cast in launch.slots]
 
@@ -148,9 +173,18 @@ class Layout:
                     self.constants[o.uid] = from_numpy(np.empty(o.spec.shape, o.spec.dtype.np), self.device)
             for name, nbytes in workspace:
                 lives.setdefault(name, Life(nbytes, index, index)).death = index
+        pieces = {group: [lives.pop(uid) for uid in group] for group in self._joints}
+        for group, own in pieces.items():
+            lives[self._joints[group]] = Life(sum(life.nbytes for life in own), min(life.birth for life in own),
+                                              max(life.death for life in own))
         writes = list(zip(written, program.fetches[count:]))
         self.donated = self._donations(program.states, writes, uses, lives, leaving)
         self._share(lives)
+        for group, own in pieces.items():
+            begin = 0
+            for uid, life in zip(group, own):
+                self.parts.append((self._new(uid), self._position[self._joints[group]], begin, life.nbytes))
+                begin += life.nbytes
 
     def _aligned(self, node: Node, k: int) -> tuple:
         """Values that result k may be written over: an elementwise kernel has read an element before it writes it."""

@@ -28,6 +28,7 @@ from cltensor.interpret.donation import destination
 from cltensor.interpret.eager import copy_to
 from cltensor.interpret.record import EFFECT
 from cltensor.interpret.runner import BoundLaunch
+from cltensor.runtime.memory import part_of
 
 __all__ = ["Planned", "fits"]
 
@@ -191,6 +192,8 @@ class Planned:
         changed: dict[int, _Numbered] = {}
         last = self._last_mems
         mems = [None if block is None else block.mem for block in table]
+        for at, whole, begin, nbytes in self._layout.parts:
+            mems[at] = last[at] if mems[whole] is last[whole] else part_of(mems[whole], begin, nbytes)
         for at, mem in enumerate(mems):
             if mem is not last[at]:
                 for set_arg, argument in self._setters[at]:

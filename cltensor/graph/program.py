@@ -72,12 +72,16 @@ class Composed(Node):
         """Inputs, by position, that a result of their shape may be written over: read element by element before."""
         return ()
 
+    def joined(self) -> tuple:
+        """Groups of inputs, by position, that lie behind each other: the plan's first of a group stands for all."""
+        return ()
+
     def specs(self) -> tuple:
         """Specs of the inputs, a late number's with the dtype it enters in."""
         raise NotImplementedError
 
-    def plan(self, target: Any) -> Plan:
-        """What to launch on a device with these traits."""
+    def plan(self, target: Any) -> Plan | None:
+        """What to launch on a device with these traits; None: what the node was made of, `parts`, one by one."""
         raise NotImplementedError
 
 

@@ -20,6 +20,7 @@ from cltensor.graph.passes.fuse import fuse_elementwise
 from cltensor.graph.passes.narrow import narrow_products
 from cltensor.graph.passes.pieces import read_pieces
 from cltensor.graph.passes.places import write_places
+from cltensor.graph.passes.products import sum_products
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.passes.sums import fuse_sums
@@ -34,9 +35,9 @@ from cltensor.runtime import device as devices
 __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 
 _log = logging.getLogger("cltensor")
-PASSES: tuple[Callable[[Program], Program], ...] = (prune, fold, simplify, cse, count_on_host, narrow_products,
-                                                      turn_shared, fuse_sums, fuse_elementwise, read_pieces, prune,
-                                                      write_places, absorb_epilogues, merge_updates)
+PASSES: tuple[Callable[[Program], Program], ...] = (
+    prune, fold, simplify, cse, count_on_host, narrow_products, turn_shared, sum_products, fuse_sums, fuse_elementwise,
+    read_pieces, prune, write_places, absorb_epilogues, merge_updates)
 Replay = Planned | Stepwise
 
 

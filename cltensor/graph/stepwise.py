@@ -88,7 +88,9 @@ class Stepwise:
             self._where[s.uid] = device
         for state in program.states:
             self._where[state.start.uid] = state.variable.placed_on
-        self.steps = [self._bind(n) for n in program.nodes]
+        # values have blocks of their own here, so nothing lies behind each other
+        self.steps = [self._bind(n) for node in program.nodes
+                      for n in (node.parts if isinstance(node, Composed) and node.joined() else (node,))]
         fetches = [self._value(f) for f in program.fetches]
         written = [s.variable for s in program.states if s.written]
         count = len(fetches) - len(written)             # new values of variables are the last fetches

@@ -27,7 +27,7 @@ from cltensor.kernels.epilogue import Epilogue
 from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import TILE, default, lookup
 
-__all__ = ["Product", "plan", "plain"]
+__all__ = ["Product", "plan", "plan_sum", "plain"]
 
 _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
@@ -129,7 +129,7 @@ def _lanes(dtype: DType) -> int:
 
 
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
-          epilogue: Epilogue | None = None, ahead: bool = False) -> Launch:
+          epilogue: Epilogue | None = None, ahead: bool = False, apart: bool = False) -> Launch:
     """A launch; parameters a form does not use are left at their defaults, so that they make no further programs."""
     used = {"tiles": ("mr", "nv", "kc", "unroll"), "direct": ("mr", "nv"), "vector": ("dots",)}[form]
     untuned = default("matmul", "cpu")
@@ -137,7 +137,7 @@ def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tup
                            for name in ("mr", "nv", "kc", "unroll", "dots")}
     return launch("matmul_cpu", kernel, (*args, *(epilogue.args if epilogue else ())), groups, dtype=p.dtype.name,
                   form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (),
-                  ahead=ahead, **own)
+                  ahead=ahead, apart=apart, **own)
 
 
 def _direct(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
@@ -170,7 +170,20 @@ def _even(n: int, most: int) -> int:
     return _up(n, _up(n, most))
 
 
-def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None) -> Plan:
+def plan_sum(p: Product, each: int, target: Any) -> Plan | None:
+    """The Plan of a sum of products, with the bits of products and additions one by one; None where there is none.
+
+    Args:
+        p: the operands of all behind each other as one product. Not float16, which rounds each product.
+        each: steps of k of one of them.
+    """
+    tune = lookup("matmul", target)
+    if target.schedule != "cpu" or each > tune["kc"] or p.dtype.name == "float16":
+        return None
+    return _tiles(p, tune, target, None, each)
+
+
+def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None, apart: int = 0) -> Plan:
     tune = _register_tile(p, tune)
     mr, nr = tune["mr"], tune["nv"] * _lanes(p.dtype)
     panels, work = _up(p.n, nr), p.m * p.n * p.k * p.groups
@@ -188,9 +201,9 @@ def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None) -> Pl
     half = p.dtype.name == "float16"
     rest, work_bytes = ((WORK(0),), (4 * p.m * p.n * p.groups,)) if half else ((), ())
     args = (OUT(), IN(0), IN(1), *rest, p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides, p.k * p.n,
-                                                        tall, wide, _even(p.k, tune["kc"])))
+                                                        tall, wide, apart or _even(p.k, tune["kc"])))
     return Plan((_form("tiles", "tiles", p, tune, args, (_up(p.m, tall), _up(panels, wide), p.groups), epilogue,
-                       target.is_cpu and not target.simulator),), work_bytes)
+                       target.is_cpu and not target.simulator, bool(apart)),), work_bytes)
 
 
 def _vector(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan | None:

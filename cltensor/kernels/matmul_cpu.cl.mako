@@ -20,6 +20,7 @@
 ## unroll  of the loop over k
 ## ahead   tiles: fetch the next rows of A while these are used (not on simulators)
 ## dots    columns handled at once in dots ("vector")
+## apart   tiles: each range of k is a product of its own, begun at zero and added to those before it
 ## epilogue  see epilogue.cl.mako; its inputs are the last arguments of tiles, direct and fold
 <%namespace name="end" file="epilogue.cl.mako"/>
 <%include file="matmul_parts.cl.mako"/>
@@ -55,6 +56,19 @@ ${end.emit(epilogue, dtype, 16)}
             names, left, stage = new, left // 2, stage + 1
         return lines, names
 %>\
+<%def name="resting(sum='')">
+                if (k0 > 0 && some == ${nr}) {
+% for i in rows:
+                    ${" ".join(f"s{i}_{j} = {sum.format(f'{i}_{j}')}vload{v}({j}, rest + f{i} * n + c0);" for j in cols)}
+% endfor
+                } else if (k0 > 0) {
+% for i in rows:
+                    for (size_t j = 0; j < some; j++)
+                        tail[j] = rest[f${i} * n + c0 + j];
+                    ${" ".join(f"s{i}_{j} = {sum.format(f'{i}_{j}')}vload{v}({j}, tail);" for j in cols)}
+% endfor
+                }
+</%def>\
 % if ahead:
 // Fetch ahead of use, where the compiler knows how.
 #ifdef __has_builtin
@@ -151,17 +165,9 @@ SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global c
                         ${" ".join(f"AHEAD(a{i} + next + e);" for i in rows)}
                     }
                 }
-                if (k0 > 0 && some == ${nr}) {
-% for i in rows:
-                    ${" ".join(f"s{i}_{j} = vload{v}({j}, rest + f{i} * n + c0);" for j in cols)}
-% endfor
-                } else if (k0 > 0) {
-% for i in rows:
-                    for (size_t j = 0; j < some; j++)
-                        tail[j] = rest[f${i} * n + c0 + j];
-                    ${" ".join(f"s{i}_{j} = vload{v}({j}, tail);" for j in cols)}
-% endfor
-                }
+% if not apart:
+                ${resting()}
+% endif
                 const X *w = panel;
                 size_t e = k0 * ak, p = 0;
 <%
@@ -178,6 +184,9 @@ SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global c
                 for (; p < deep; p++, w += ${nr}) {
                     ${tiled(0)}
                 }
+% if apart:
+                ${resting("s{} + ")}
+% endif
 % if half:
                 if (!final) {
 % for i in rows:

@@ -29,7 +29,7 @@ from cltensor.base.errors import ResourceExhaustedError
 if TYPE_CHECKING:
     from cltensor.runtime.device import Device
 
-__all__ = ["Block", "Memory", "OUT_OF_MEMORY", "size_class", "human"]
+__all__ = ["Block", "Memory", "OUT_OF_MEMORY", "part_of", "size_class", "human"]
 
 # MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_RESOURCES, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE
 OUT_OF_MEMORY = (-4, -5, -6, -61)
@@ -60,6 +60,11 @@ def human(nbytes: int) -> str:
             break
         size /= 1024
     return f"{nbytes} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def part_of(mem: Any, begin: int, nbytes: int) -> Any:
+    """Bytes of a cl.Buffer from `begin`, a multiple of 512, as a buffer kernels take; it keeps the whole alive."""
+    return mem.get_sub_region(begin, nbytes)
 
 
 class _Bin(list):

@@ -5,7 +5,7 @@ import pytest
 
 import cltensor as tf
 from cltensor.graph.program import verify
-from cltensor.graph.replay import PASSES
+from cltensor.graph.replay import PASSES, prepare
 
 tfe = tf.contrib.eager
 rng = np.random.default_rng(0)
@@ -77,8 +77,8 @@ def test_constants_fold_and_repeats_run_once():
     assert names.count("exp") == 1
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "narrow_products",
-                                            "turn_shared", "fuse_sums", "fuse_elementwise", "read_pieces", "prune",
-                                            "write_places", "absorb_epilogues", "merge_updates"]
+                                            "turn_shared", "sum_products", "fuse_sums", "fuse_elementwise", "read_pieces",
+                                            "prune", "write_places", "absorb_epilogues", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -122,6 +122,63 @@ def test_parts_of_a_concatenation_are_written_in_place(shape, axis, dtype):
     flat = int(np.prod(shape[axis % len(shape):]))
     assert ("in place" in str(replay.program)) == (flat >= 16)
     assert replay.launches == 1 or flat < 16
+
+
+def _summed(replay):
+    return sum(n.op.name.startswith("sum of") for n in replay.program.nodes)
+
+
+@pytest.mark.parametrize(("turns", "rows", "m", "n"), [(4, 32, 16, 24), (9, 16, 40, 33), (12, 64, 70, 8),
+                                                       (5, 128, 4, 512), (6, 3, 16, 16), (3, 32, 16, 16), (17, 8, 128, 64)])
+def test_the_gradient_of_weights_of_a_loop_is_one_sum_of_products(turns, rows, m, n, device):
+    x, w, v = array(rows, m), tf.Variable(array(m, n) * 0.1), tf.Variable(array(n, m) * 0.1)
+
+    def f(x):
+        with tf.GradientTape() as tape:
+            h = x * 1.5
+            for _ in range(turns):
+                h = tf.tanh(tf.matmul(tf.sigmoid(tf.matmul(h, w)), v) + h)
+            loss = tf.reduce_sum(h)
+        return [h, *tape.gradient(loss, [w, v])]
+    g = tfe.defun(f)
+    want = [t.numpy() for t in f(x)]
+    for again in range(3):
+        for got, value in zip(g(x), want):
+            assert got.numpy().tobytes() == value.tobytes()
+        if again == 1:
+            device.memory.trim()            # the block whose parts the kernels take goes
+    replay = g.get_concrete_function(x)
+    verify(replay.program)
+    possible = turns >= 4 and rows * m % 128 == rows * n % 128 == 0
+    assert _summed(replay) == 2 * possible
+    if possible and device.traits.schedule == "cpu":
+        eager = prepare(replay.recorded, device, ()).launches
+        assert replay.launches < eager - 3 * turns
+
+
+def test_operands_of_sums_of_products_that_lie_elsewhere(device):
+    """Constants, feeds, results and repeated operands cannot lie behind each other: few are copied, many left alone."""
+    rows, m = 32, 16
+    xs, c = [array(rows, m) for _ in range(6)], array(rows, m)
+
+    def few(first, *xs):
+        hs = [first, *(tf.tanh(x) for x in xs)]
+        gs = [tf.exp(h) for h in hs]
+        return tf.add_n([tf.matmul(h, g, transpose_a=True) for h, g in zip(hs, gs)]), gs[2]
+
+    def many(first, *xs):
+        return tf.add_n([tf.matmul(x, first, transpose_a=True) for x in xs]), first
+
+    def shared(first, *xs):
+        hs, gs = [tf.tanh(x) for x in xs], [tf.sin(x + first) for x in xs]
+        one = tf.add_n([tf.matmul(h, g, transpose_a=True) for h, g in zip(hs, gs)])
+        return one, tf.add_n([tf.matmul(tf.cos(x), g, transpose_a=True) for x, g in zip(xs, gs)])
+    for f, count in ((few, 1), (many, 0), (shared, 2)):
+        g = tfe.defun(f)
+        for _ in range(2):
+            for got, want in zip(g(c, *xs), f(c, *xs)):
+                assert got.numpy().tobytes() == want.numpy().tobytes()
+        assert _summed(g.get_concrete_function(c, *xs)) == count
 
 
 def test_groups_that_read_one_array_are_one_kernel():
