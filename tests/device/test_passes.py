@@ -77,8 +77,8 @@ def test_constants_fold_and_repeats_run_once():
     assert names.count("exp") == 1
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "narrow_products",
-                                            "turn_shared", "sum_products", "fuse_sums", "fuse_elementwise", "read_pieces",
-                                            "prune", "write_places", "absorb_epilogues", "merge_updates"]
+                                            "turn_shared", "sum_products", "fuse_sums", "fuse_elementwise",
+                                            "read_pieces", "prune", "write_places", "absorb_epilogues", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -129,7 +129,8 @@ def _summed(replay):
 
 
 @pytest.mark.parametrize(("turns", "rows", "m", "n"), [(4, 32, 16, 24), (9, 16, 40, 33), (12, 64, 70, 8),
-                                                       (5, 128, 4, 512), (6, 3, 16, 16), (3, 32, 16, 16), (17, 8, 128, 64)])
+                                                       (5, 128, 4, 512), (6, 3, 16, 16), (3, 32, 16, 16),
+                                                       (17, 8, 128, 64)])
 def test_the_gradient_of_weights_of_a_loop_is_one_sum_of_products(turns, rows, m, n, device):
     x, w, v = array(rows, m), tf.Variable(array(m, n) * 0.1), tf.Variable(array(n, m) * 0.1)
 
