@@ -27,8 +27,12 @@
 ##                                 accumulators go to out and come back (needs whole column blocks in out)
 ##  29 out part                    step in out from one part to the next
 ##
-## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), depthwise, epilogue (see
-## epilogue.cl.mako; its inputs are the last arguments, and k is one part and one range then).
+## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), depthwise, dense (ka2 is 1),
+## beside (a2 is 1 and d2 a multiple of mr, so the rows of a tile lie side by side in a), epilogue (see epilogue.cl.mako;
+## its inputs are the last arguments, and k is one part and one range then).
+##
+## A step of k must not touch the stack. Addresses of mr rows in a, of b, and what they step by are more than the 15
+## registers of x86 unless some of it is known: hence dense and beside, worth 5 to 20 %.
 <%namespace name="end" file="epilogue.cl.mako"/>
 <%
     d = dt(dtype)
@@ -43,9 +47,10 @@
             if depthwise:
                 lines += " ".join(f"s{i}_{j} = fma(vload{v}({j}, z{i} + e), q{j}, s{i}_{j});" for j in cols) + "\n"
             else:
-                lines += f"{{ const {XV} x = ({XV})(z{i}[e]); " + " ".join(
+                at = f"z0[e + {i}]" if beside else f"z{i}[e]"
+                lines += f"{{ const {XV} x = ({XV})({at}); " + " ".join(
                     f"s{i}_{j} = fma(x, q{j}, s{i}_{j});" for j in cols) + " }\n"
-        return lines + "w += kb2; e += ka2;"
+        return lines + f"w += kb2; e += {1 if dense else 'ka2'};"
 %>\
 ${end.emit(epilogue, dtype, 16)}
 // Groups: block of rows, block of columns, part of k.

@@ -2,7 +2,8 @@
 ## the sum of parts.
 ##
 ## pad     d[n, y, x, c], n x hp x wp x cp, is s[n, y - top, x - left, c], n x h x w x c, where that exists, else 0
-## panels  d[j, t, k, i], i < nr, is s[t * taps_step + k * sk + (j * nr + i) * si], 0 where the column j * nr + i >= n
+## panels  d[j, t, k, i], i < nr, is s[t * step + k * sk + (j * nr + i) * si], 0 where the column j * nr + i >= n;
+##         with `flip` tap t of d is tap taps - 1 - t of s
 ## fold    out[row, col], rows x n, is the sum over p < parts, in order, of s[p, row, col], each rows x width
 ##
 ## Params: dtype (of s in pad and panels, of out in fold; the other side has the compute type), v, schedule.
@@ -63,23 +64,37 @@ SOLO __kernel void pad(__global ${X} *restrict d, __global const ${d.cl} *restri
 
 // Groups: tap, panel.
 SOLO __kernel void panels(__global ${X} *restrict d, __global const ${d.cl} *restrict s, ulong taps, ulong k, ulong n,
-                          ulong nr, ulong step, ulong sk, ulong si)
+                          ulong nr, ulong step, ulong sk, ulong si, ulong flip)
 {
     const size_t tap = get_group_id(0), j = get_group_id(1), some = min((size_t)nr, (size_t)(n - j * nr));
     d += (j * taps + tap) * k * nr;
-    s += tap * step + j * nr * si;
+    s += (flip ? taps - 1 - tap : tap) * step + j * nr * si;
     if (si == 1) {
         for (size_t p = 0; p < k; p++, d += nr, s += sk) {
             copy(d, s, some);
             zero(d + some, nr - some);
         }
     } else {
-        for (size_t i = 0; i < some; i++)
+        size_t i = 0;
+        // squares of ${v} x ${v} are turned in registers
+        for (; sk == 1 && i + ${v} <= some; i += ${v}) {
+            __global const ${d.cl} *q = s + i * si;
+            size_t p = 0;
+            for (; p + ${v} <= k; p += ${v}) {
+% for m in range(v):
+                const ${vec(X, v)} r${m} = ${load(dtype, v, 0, f"q + {m} * si + p")};
+% endfor
+% for m in range(v):
+                vstore${v}((${vec(X, v)})(${", ".join(f"r{n}.s{m:x}" for n in range(v))}), 0, d + (p + ${m}) * nr + i);
+% endfor
+            }
+            for (; p < k; p++)
+                for (size_t m = 0; m < ${v}; m++)
+                    d[p * nr + i + m] = ${load1(dtype, "q", "m * si + p")};
+        }
+        for (; i < nr; i++)
             for (size_t p = 0; p < k; p++)
-                d[p * nr + i] = ${load1(dtype, "s", "i * si + p * sk")};
-        for (size_t i = some; i < nr; i++)
-            for (size_t p = 0; p < k; p++)
-                d[p * nr + i] = 0;
+                d[p * nr + i] = i < some ? ${load1(dtype, "s", "i * si + p * sk")} : 0;
     }
 }
 
@@ -120,12 +135,12 @@ __kernel void pad(__global ${X} *restrict d, __global const ${d.cl} *restrict s,
 }
 
 __kernel void panels(__global ${X} *restrict d, __global const ${d.cl} *restrict s, ulong taps, ulong k, ulong n,
-                     ulong nr, ulong step, ulong sk, ulong si)
+                     ulong nr, ulong step, ulong sk, ulong si, ulong flip)
 {
     const size_t blocks = (n + nr - 1) / nr, total = blocks * taps * k * nr;
     for (size_t g = get_global_id(0); g < total; g += get_global_size(0)) {
         const size_t cell = g / nr, i = g - cell * nr, line = cell / k, p = cell - line * k;
-        const size_t j = line / taps, tap = line - j * taps;
+        const size_t j = line / taps, to = line - j * taps, tap = flip ? taps - 1 - to : to;
         d[g] = j * nr + i < n ? ${load1(dtype, "s", "tap * step + p * sk + (j * nr + i) * si")} : 0;
     }
 }

@@ -116,13 +116,19 @@ class _Steps:
                      rows * wp * cp)
         return out
 
-    def panels(self, source: tuple, taps: int, k: int, n: int, sk: int, si: int) -> tuple:
-        """Weights as b wants them: (buffer, step of a tap, step of k, step of a column block)."""
+    def panels(self, source: tuple, taps: int, k: int, n: int, rows: int, sk: int, si: int,
+               flip: bool = False) -> tuple:
+        """Weights as b wants them, taps backwards with `flip`: (buffer, step of a tap, of k, of a column block).
+
+        Where they could be read as they are, lines of up to 512 bytes cost nothing; longer ones miss the cache, so
+        panels of them pay if rows are many beside the weights.
+        """
         nr = self.nr if self.cpu else n
-        if si == 1 and n % nr == 0 and self.w.dtype.name != "float16":
+        near = n * self.cell <= 512 or taps * k * n > rows * 2 ** 13 or not self.cpu
+        if si == 1 and n % nr == 0 and near and not flip and self.w.dtype.name != "float16":
             return source, k * n, n, nr
         out = self.work(_up(n, nr) * taps * k * nr)
-        self._layout("panels", (out, source), (taps, k, n, nr, k * n, sk, si), (taps, _up(n, nr)),
+        self._layout("panels", (out, source), (taps, k, n, nr, k * n, sk, si, int(flip)), (taps, _up(n, nr)),
                      _up(n, nr) * taps * k * nr)
         return out, k * nr, nr, taps * k * nr
 
@@ -157,6 +163,7 @@ class _Steps:
         if self.cpu:
             self.launches.append(launch("conv2d_cpu", "contract", args, (
                 _up(count, per), _up(blocks, wide), parts), v=self.lanes, nv=self.nv, unroll=self.tune["unroll"],
+                dense=not ranged and not self.w.depthwise, beside=rows.first[2] == 1 and rows.sizes[2] % mr == 0,
                 **common))
         else:
             self.launches.append(launch("conv2d_gpu", "contract", args, (
@@ -195,7 +202,7 @@ def forward(w: Window, target: Any, epilogue: Epilogue | None = None) -> Plan:
         f = steps.pad(IN(1), 1, (1, w.kh * w.kw), w.c, (1, w.kh * w.kw), c)
         k, block = _Nest((w.kh, 1, w.kw), (w.dy * wp * c, 0, w.dx * c), (w.kw * c, 0, c)), steps.nr
     else:
-        f, tap, row, block = steps.panels(IN(1), w.kh * w.kw, c, w.o, w.o, 1)
+        f, tap, row, block = steps.panels(IN(1), w.kh * w.kw, c, w.o, w.n * w.oh * w.ow, w.o, 1)
         k = _Nest((w.kh, w.kw, c), (w.dy * wp * c, w.dx * c, 1), (w.kw * tap, tap, row))
     steps.contract(OUT(), x, f, rows, k, w.o, block, epilogue=epilogue)
     return steps.plan()
@@ -248,20 +255,23 @@ def input_gradient(w: Window, target: Any, epilogue: Epilogue | None = None) -> 
         f = steps.pad(IN(1), 1, (1, w.kh * w.kw), w.c, (1, w.kh * w.kw), o)
         tap, row, block = o, 0, steps.nr
     else:
-        f, tap, row, block = steps.panels(IN(1), w.kh * w.kw, o, w.c, 1, o)
+        f, tap, row, block = steps.panels(IN(1), w.kh * w.kw, o, w.c, w.n * w.h * w.w, 1, o, flip=True)
     for y in down:
         for x in across:
             rows = _Nest((w.n, y.places, x.places), (hp * wp * o, wp * o, o),
                          (w.h * w.w * w.c, w.sy * w.w * w.c, w.sx * w.c))
-            a, b = (-y.back * wp * o, -x.back * o), (y.step * w.kw * tap, x.step * tap)
+            # taps from the last to the first: addresses in the gradient rise, and in flipped weights too
+            a, b = (y.back * wp * o, x.back * o), (y.step * w.kw * tap, x.step * tap)
+            last = (y.tap + y.step * (y.taps - 1)) * w.kw + x.tap + x.step * (x.taps - 1)
             if not y.taps or not x.taps:
                 k = _Nest((1, 1, 0), (0, 0, 0), (0, 0, 0))         # no tap: zeros
             elif w.depthwise:
-                k = _Nest((y.taps, 1, x.taps), (a[0], 0, a[1]), (b[0], 0, b[1]))
+                k = _Nest((y.taps, 1, x.taps), (a[0], 0, a[1]), (-b[0], 0, -b[1]))
             else:
                 k = _Nest((y.taps, x.taps, o), (*a, 1), (*b, row))
-            at = ((y.start + top) * wp * o + (x.start + left) * o, (y.tap * w.kw + x.tap) * tap,
-                  (y.p * w.w + x.p) * w.c)
+                last = w.kh * w.kw - 1 - last
+            at = ((y.start - y.back * (y.taps - 1) + top) * wp * o + (x.start - x.back * (x.taps - 1) + left) * o,
+                  last * tap, (y.p * w.w + x.p) * w.c)
             steps.contract(OUT(), g, f, rows, k, w.c, block, at if k.sizes[2] else (0, 0, at[2]),
                            epilogue=epilogue)
     return steps.plan()
