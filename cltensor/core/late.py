@@ -8,10 +8,12 @@ value is baked into a plan.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Late", "LateInt", "Source"]
+__all__ = ["Late", "LateInt", "Source", "Draws", "drawn", "collecting", "fixed"]
 
 
 _order = itertools.count().__next__
@@ -27,6 +29,87 @@ class Source:
 
     def __init__(self, begin: Callable[[], Any], seed: tuple = ()):
         self.begin, self.order, self.seed = begin, _order(), seed
+        if seed and _here.sources is not None:
+            _here.sources.append(self)
+
+
+class _Here(threading.local):
+    """Of one thread: where draws come from and go to."""
+
+    def __init__(self) -> None:
+        self.sources: list[Source] | None = None            # draws met while a function is traced
+        self.kept: dict[Source, list] = {}
+        self.again: dict[Source, Iterator] = {}
+        self.fixed: Iterator | None = None
+
+
+_here = _Here()
+
+
+@contextmanager
+def collecting() -> Iterator[list[Source]]:
+    """Gives the list of the draws that are recorded inside, in the order of the program."""
+    before, _here.sources = _here.sources, []
+    try:
+        yield _here.sources
+    finally:
+        _here.sources = before
+
+
+class Draws:
+    """The random draws of one call of a traced function: its gradient, another trace of the function, makes them again.
+
+    As both traces run the same program, a draw is told by its number; in a loop it happens once per turn.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[list] = []
+
+    @contextmanager
+    def during(self, sources: list[Source], again: Draws | None) -> Iterator[None]:
+        """Keeps what these sources draw inside; with `again`, they draw what was drawn there."""
+        self._made = [[] for _ in sources]
+        before = _here.kept, _here.again
+        _here.kept = dict(zip(sources, self._made))
+        _here.again = {} if again is None else {s: iter(made) for s, made in zip(sources, again._made)}
+        try:
+            yield
+        finally:
+            _here.kept, _here.again = before
+
+    @contextmanager
+    def fixed(self) -> Iterator[None]:
+        """Inside, what is recorded draws these numbers at each replay."""
+        before, _here.fixed = _here.fixed, iter(self._made)
+        try:
+            yield
+        finally:
+            _here.fixed = before
+
+
+def fixed() -> Any:
+    """The draw that is to be recorded as it is; None where each replay draws anew.
+
+    Raises: NotImplementedError for one that happened several times, in a loop.
+    """
+    made = None if _here.fixed is None else next(_here.fixed, None)
+    if not made:                # one that no result of the call depends on
+        return None
+    if len(made) != 1:
+        raise NotImplementedError("tape.gradient: the draws of a traced function's loop cannot be repeated inside another "
+                                  "traced function; take the gradient where the function was called")
+    return made[0]
+
+
+def drawn(source: Source, draw: Callable[[], Any]) -> Any:
+    """What a source draws now: something new, or what the call drew whose gradient this is."""
+    again = _here.again.get(source)
+    made = None if again is None else next(again, None)
+    if made is None:
+        made = draw()
+    if source in _here.kept:
+        _here.kept[source].append(made)
+    return made
 
 
 class Late:

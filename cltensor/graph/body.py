@@ -17,17 +17,18 @@ from cltensor.base import nest
 from cltensor.base.errors import InternalError
 from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.late import Late, Source
 from cltensor.core.lists import ListTensor
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.graph import Operation
 from cltensor.interpret.eager import copy_to
-from cltensor.interpret.record import Node, Recording, State, Symbol
+from cltensor.interpret.record import EFFECT, Node, Recording, State, Symbol
 from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable
 
-__all__ = ["Body", "Control", "Leaves", "announce", "free", "read_outside", "settled",
-           "without_effects"]
+__all__ = ["Body", "Control", "Leaves", "announce", "draws_of", "free", "read_outside", "repeatable",
+           "settled", "without_effects"]
 
 
 def _refuse(*inputs: Any) -> Any:
@@ -133,6 +134,19 @@ def without_effects(nodes: list[Node]) -> list[Node]:
             for body in node.op.bodies:         # type: ignore[attr-defined]
                 body.drop_effects()
     return [n for n in nodes if n.op.name != "effect"]
+
+
+def repeatable(nodes: list[Node]) -> bool:
+    """Whether the nodes may run again, with the same random draws, to no other effect than their results."""
+    return all(repeatable([n for b in node.op.bodies for n in b.nodes]) if isinstance(node.op, Control)  # type: ignore
+               else node.op.pure or node.op is EFFECT or draws_of([node]) for node in nodes)
+
+
+def draws_of(nodes: list[Node]) -> list[Source]:
+    """The random draws that nodes make, those in their bodies, too."""
+    return [s for n in nodes for s in (
+        draws_of([inner for b in n.op.bodies for inner in b.nodes]) if isinstance(n.op, Control)    # type: ignore
+        else [s for x in n.inputs if isinstance(x, Late) for s in x.sources if s.seed])]
 
 
 def free(bodies: list[Body], known: list[Symbol]) -> list[Symbol]:

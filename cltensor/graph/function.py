@@ -9,8 +9,8 @@ and the device scope. Variables are read at each call and written at its end; a 
 are part of the trace, so a whole training step becomes one plan.
 
 The gradient of a call seen by a tape outside is another trace: the function and its backward pass, together
-optimised. It computes the forward pass again, which costs time and saves the memory of its intermediates;
-and being a traced function itself, it has a gradient of its own: any order follows.
+optimised. It computes the forward pass again, with the random draws of the call, which costs time and saves the memory
+of its intermediates; and being a traced function itself, it has a gradient of its own: any order follows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,13 @@ from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError, PerformanceWarning
 from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
+from cltensor.core.late import Draws, Source, collecting
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.body import without_effects
+from cltensor.graph.body import repeatable, without_effects
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
 from cltensor.graph.tensor_spec import as_tensor_spec
-from cltensor.interpret.record import EFFECT, Recording, Symbol
+from cltensor.interpret.record import Recording, Symbol
 from cltensor.ops.variable import Variable
 
 __all__ = ["defun", "Function", "MANY", "result_leaves"]
@@ -46,11 +48,12 @@ MANY = 8            # traces after which a warning says what keeps changing
 class _Traced:
     """One trace: its replay, and how to put results back into the structure the function returned."""
 
-    __slots__ = ("replay", "result", "kinds", "variables", "draws", "describe", "gradient")
+    __slots__ = ("replay", "result", "kinds", "variables", "draws", "repeatable", "describe", "gradient")
 
-    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, draws: bool, describe: str):
+    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, draws: list[Source],
+                 repeatable: bool, describe: str):
         self.replay, self.result, self.kinds, self.variables = replay, result, kinds, variables
-        self.draws, self.describe = draws, describe
+        self.draws, self.repeatable, self.describe = draws, repeatable, describe
         self.gradient: Function | None = None
 
 
@@ -90,8 +93,13 @@ class Function:
         return len(self._traced)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(args, kwargs)
+
+    def call(self, args: tuple, kwargs: dict, again: Draws | None = None) -> Any:
+        """Call it with these arguments; with `again`, its random draws are those of another call."""
         if state.interpreter is not None:           # inside another trace it is part of that one
-            return self.python_function(*args, **kwargs)
+            with nullcontext() if again is None else again.fixed():
+                return self.python_function(*args, **kwargs)
         flat, tensors, key = self._signature(args, kwargs)
         traced = self._traced.get(key)
         if traced is None:
@@ -100,9 +108,9 @@ class Function:
                 if traced is None:
                     traced = self._traced[key] = self._trace(args, kwargs, flat, tensors)
                     self._watch_retracing()
-        if traced.draws and state.recorders:        # a recomputed forward pass would draw other numbers: run as written
+        if state.recorders and not traced.repeatable:       # its gradient must not call Python functions again
             return self.python_function(*args, **kwargs)
-        return self._run(traced, tensors, flat, args, kwargs)
+        return self._run(traced, tensors, flat, args, kwargs, again)
 
     # -- signatures
     def _signature(self, args: tuple, kwargs: dict) -> tuple[list, list, tuple]:
@@ -133,7 +141,7 @@ class Function:
 
     # -- tracing
     def _trace(self, args: tuple, kwargs: dict, flat: list, tensors: list) -> _Traced:
-        with Recording() as recording:
+        with Recording() as recording, collecting() as draws:
             symbols = [Symbol(t.spec) for t in tensors]
             given = iter(symbols)
             inputs = [next(given) if isinstance(x, Tensor) else x for x in flat]
@@ -149,19 +157,21 @@ class Function:
         described = ", ".join(f"{t.spec.shape} {t.dtype.name}" for t in tensors) + "".join(
             f", {x!r:.20}" for x in flat if not isinstance(x, Tensor))
         replay = prepare(program, _device(tensors, states))
-        draws = any(not n.op.pure and n.op is not EFFECT for n in recording.nodes)
-        return _Traced(replay, result, kinds, [s.variable for s in states], draws, f"({described})")
+        return _Traced(replay, result, kinds, [s.variable for s in states], draws, repeatable(recording.nodes),
+                       f"({described})")
 
     # -- running
-    def _run(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict) -> Any:
+    def _run(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict, again: Draws | None) -> Any:
         watched = state.recorders
         values = [v.current() for v in traced.variables] if watched else []
-        out = traced.replay(tensors)
+        draws = Draws() if traced.draws and (watched or again) else None
+        with nullcontext() if draws is None else draws.during(traced.draws, again):
+            out = traced.replay(tensors)
         if watched:
             for variable, value in zip(traced.variables, values):
                 for recorder in watched:
                     recorder.read(variable, value)
-            record = _CallRecord(self, traced, tensors, values, out, flat, args, kwargs)
+            record = _CallRecord(self, traced, tensors, values, out, draws, flat, args, kwargs)
             for recorder in watched:
                 recorder.record_custom(record)
         if not nest.is_sequence(traced.result):
@@ -227,19 +237,19 @@ def result_leaves(result: Any) -> list:
 class _CallRecord(CustomRecord):
     """What a tape outside keeps of a call: its inputs, and the values the variables had."""
 
-    __slots__ = ("function", "traced", "tensors", "values", "flat", "args", "kwargs")
+    __slots__ = ("function", "traced", "tensors", "values", "draws", "flat", "args", "kwargs")
 
-    def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list, flat: list,
-                 args: tuple, kwargs: dict):
+    def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list,
+                 draws: Draws | None, flat: list, args: tuple, kwargs: dict):
         floating = [(v, t) for v, t in zip(traced.variables, values) if v.dtype.is_floating]
         fetched = outs[:sum(traced.kinds)]
         super().__init__(function.name, tensors, fetched, lambda *g: None, floating)
         self.function, self.traced, self.tensors, self.values = function, traced, tensors, values
-        self.flat, self.args, self.kwargs = flat, args, kwargs
+        self.draws, self.flat, self.args, self.kwargs = draws, flat, args, kwargs
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
         function = self.function.backward(self.traced, self.flat, self.args, self.kwargs)
-        return function(list(self.tensors), list(self.values), list(gradients))
+        return function.call((list(self.tensors), list(self.values), list(gradients)), {}, self.draws)
 
 
 class _Same:

@@ -13,9 +13,9 @@ from typing import Any
 
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import eagerly
-from cltensor.core.late import Late
+from cltensor.core.late import Late, Source
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.body import Control
+from cltensor.graph.body import Control, draws_of
 from cltensor.graph.program import Composed, Program
 from cltensor.graph.recorded import RecordedGraph
 from cltensor.interpret.eager import bind_host, bind_specs, input_specs, moving
@@ -54,13 +54,18 @@ def _effect(call: Callable[[], Any]) -> Callable[[tuple], Any]:
 
 
 class _Step:
-    """One node bound: which values go in, where the results go, which values are dropped after it."""
+    """One node bound: which values go in, where the results go, which values are dropped after it.
 
-    __slots__ = ("run", "ins", "outs", "drop", "name")
+    `draws` are the random draws that happen before it, `lates` the positions of numbers they make.
+    """
+
+    __slots__ = ("run", "ins", "outs", "drop", "name", "draws", "lates")
 
     def __init__(self, run: Callable, ins: tuple, outs: tuple, name: str):
         self.run, self.ins, self.outs, self.name = run, ins, outs, name
         self.drop: tuple = ()
+        self.draws: list[Source] = []
+        self.lates: list[tuple[int, Late]] = []
 
 
 class Stepwise:
@@ -89,8 +94,9 @@ class Stepwise:
         for state in program.states:
             self._where[state.start.uid] = state.variable.placed_on
         # values have blocks of their own here, so nothing lies behind each other
-        self.steps = [self._bind(n) for node in program.nodes
-                      for n in (node.parts if isinstance(node, Composed) and node.joined() else (node,))]
+        nodes = _as_drawn([n for node in program.nodes
+                           for n in (node.parts if isinstance(node, Composed) and node.joined() else (node,))])
+        self.steps = [self._bind(n) for n in nodes]
         fetches = [self._value(f) for f in program.fetches]
         written = [s.variable for s in program.states if s.written]
         count = len(fetches) - len(written)             # new values of variables are the last fetches
@@ -98,8 +104,8 @@ class Stepwise:
         self._template: list[Any] = [None] * len(self._slot)
         for at, value in self._constants:
             self._template[at] = value
-        # numbers are drawn in the order of the ops that read them, as eager execution would
         self._sources = sorted({s for _, late in self._lates for s in late.sources}, key=lambda s: s.order)
+        self._plan_draws(nodes)
         self._plan_drops()
 
     # -- binding
@@ -152,6 +158,23 @@ class Stepwise:
                 if isinstance(x, Symbol) or x.host is None:
                     return placed
         return self._device
+
+    def _plan_draws(self, nodes: list[Node]) -> None:
+        """Random numbers are drawn in the order of the program, as eager execution would: some inside of bodies."""
+        if not any(s.seed for s in self._sources):
+            return
+        waiting = [s for s in self._sources if s.seed]
+        self._sources = [s for s in self._sources if not s.seed]
+        for step, node in zip(self.steps, nodes):
+            own = [s.order for x in node.inputs if isinstance(x, Late) for s in x.sources if s.seed]
+            inner = [s.order - 1 for s in draws_of([node])] if isinstance(node.op, Control) else []
+            until = max([*own, *([min(inner)] if inner else [])], default=-1)
+            step.draws = [s for s in waiting if s.order <= until]
+            waiting = [s for s in waiting if s.order > until]
+        drawn = [(at, late) for at, late in self._lates if any(s.seed for s in late.sources)]
+        self._lates = [pair for pair in self._lates if pair not in drawn]
+        for step in self.steps:
+            step.lates = [(at, late) for at, late in drawn if at in step.ins]
 
     def _plan_drops(self) -> None:
         kept = {at for at, _ in self._constants} | set(self._fetches) | {at for _, at in self._writes}
@@ -207,6 +230,10 @@ class Stepwise:
             values[at] = late.value()
         del feeds
         for step in self.steps:
+            for source in step.draws:
+                source.begin()
+            for at, late in step.lates:
+                values[at] = late.value()
             out = step.run(tuple([values[i] for i in step.ins]))
             if type(out) is tuple:
                 for at, value in zip(step.outs, out):
@@ -216,3 +243,20 @@ class Stepwise:
             for at in step.drop:
                 values[at] = None
         return values
+
+
+def _as_drawn(nodes: list[Node]) -> list[Node]:
+    """The nodes, what draws after the draws inside of a control node behind that node: passes may have moved it."""
+    out = list(nodes)
+    for control in [n for n in nodes if isinstance(n.op, Control) and draws_of([n])]:
+        first, at = min(s.order for s in draws_of([control])), out.index(control)
+        moved: list[Node] = []
+        made: set[int] = set()
+        for node in out[:at]:
+            if any(s.order > first for s in draws_of([node])) or any(
+                    isinstance(x, Tensor) and x.uid in made for x in node.inputs):
+                moved.append(node)
+                made.update(o.uid for o in node.outputs)
+        if moved and not any(isinstance(x, Tensor) and x.uid in made for x in control.inputs):
+            out[:at + 1] = [n for n in out[:at] if n not in moved] + [control, *moved]
+    return out

@@ -18,7 +18,7 @@ from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
 from cltensor.core.dispatch import execute, state
 from cltensor.core.generator import Draw, generator, words
-from cltensor.core.late import LateInt, Source
+from cltensor.core.late import LateInt, Source, drawn, fixed
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor, convert, static_value
@@ -86,9 +86,15 @@ def _reserve(op: str, n: int, dtype: DType, seed: Any) -> Draw:
     blocks = -(-n // _group(dtype)) * _LANES
     if state.interpreter is None:
         return generator.reserve(blocks, seed)
-    drawn: list = []            # where ops are recorded, each replay draws anew
-    source = Source(lambda: drawn.__setitem__(slice(None), generator.reserve(blocks, seed)), (seed,))
-    return Draw(*(LateInt(lambda i=i: drawn[i], (source,)) for i in range(4)))      # type: ignore[misc, arg-type]
+    known = fixed()
+    if known is not None:
+        return known
+    now: list = []              # where ops are recorded, each replay draws anew
+
+    def begin() -> None:
+        now[:] = drawn(source, lambda: generator.reserve(blocks, seed))
+    source = Source(begin, (seed,))
+    return Draw(*(LateInt(lambda i=i: now[i], (source,)) for i in range(4)))        # type: ignore[misc, arg-type]
 
 
 def _run(op: str, row: OpDef, shape: Any, dtype: DType, seed: Any, *numbers: Any) -> Any:
