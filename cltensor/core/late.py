@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cltensor.base.errors import UnimplementedError
+
 __all__ = ["Late", "LateInt", "Source", "Draws", "drawn", "collecting", "fixed"]
 
 
@@ -90,14 +92,14 @@ class Draws:
 def fixed() -> Any:
     """The draw that is to be recorded as it is; None where each replay draws anew.
 
-    Raises: NotImplementedError for one that happened several times, in a loop.
+    Raises: UnimplementedError for one that happened several times, in a loop.
     """
     made = None if _here.fixed is None else next(_here.fixed, None)
     if not made:                # one that no result of the call depends on
         return None
     if len(made) != 1:
-        raise NotImplementedError("tape.gradient: the draws of a traced function's loop cannot be repeated inside another "
-                                  "traced function; take the gradient where the function was called")
+        raise UnimplementedError("tape.gradient: the draws of a traced function's loop cannot be repeated inside "
+                                 "another traced function; take the gradient where the function was called")
     return made[0]
 
 
