@@ -13,13 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from benchmarks import report
-from benchmarks.frameworks import PEERS
+from benchmarks import command, report
 from benchmarks.runner import measure
-from benchmarks.timing import REST, conditions
-from cltensor.runtime import platforms
+from benchmarks.timing import REST
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -32,23 +29,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--against", type=report.names, default=list(PEERS), help="peers, those installed are used")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rest", type=float, default=REST, help="seconds of rest before each sample")
-    parser.add_argument("--only", type=report.names, default=[], help="workloads whose names start so")
-    parser.add_argument("--implementations", type=report.names, default=[], help="OpenCL implementations named so")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder of the results")
-    options = parser.parse_args()
-    for name in set(options.against) - set(PEERS):
-        parser.error(f"--against: {name!r} is none of {', '.join(PEERS)}")
-    found = {d.implementation: d.selector for d in platforms.discover(every=True).usable if not d.simulator}
-    if options.implementations:
-        found = {i: s for i, s in found.items() if any(n.lower() in i.lower() for n in options.implementations)}
-    if not found:
-        parser.error("no OpenCL implementation to measure")
-    print(f"{', '.join(found)} ({conditions()})", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+    options, found = command.parsed(command.arguments("python -m benchmarks", __doc__))
     for data in measure(found, options.against, options.rounds, options.rest, options.only):
         text = json.dumps({"command": _command(options), **data}, indent=1)
         (options.out / "results.json").write_text(text, encoding="utf-8")      # what is known survives a crash

@@ -18,13 +18,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import costs, report
+from benchmarks import command, costs, report
 from benchmarks.frameworks import installed, versions
 from benchmarks.runner import fields, line
 from benchmarks.team import Worker, WorkerError, compare
-from benchmarks.timing import REST, conditions
 from benchmarks.workloads.compiled import STEPS, WORKLOADS
-from cltensor.runtime import platforms
 
 PEERS = ("torch", "tensorflow", "jax")
 _MODULE = "benchmarks.workloads.compiled"
@@ -94,24 +92,11 @@ def section(data: dict) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.graph", description=__doc__.split("\n")[0])
-    parser.add_argument("--against", type=report.names, default=list(PEERS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rest", type=float, default=REST, help="seconds of rest before each sample")
-    parser.add_argument("--only", type=report.names, default=[], help="rows whose names start so")
-    parser.add_argument("--implementations", type=report.names, default=[], help="OpenCL implementations named so")
+    parser = command.arguments("python -m benchmarks.graph", __doc__, PEERS)
     parser.add_argument("--costs", action="store_true", help="counts only, no times")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     parser.add_argument("--docs", type=Path, help="page with the marks of the graph tables")
-    options = parser.parse_args()
-    found = {d.implementation: d.selector for d in platforms.discover(every=True).usable if not d.simulator}
-    if options.implementations:
-        found = {i: s for i, s in found.items() if any(n.lower() in i.lower() for n in options.implementations)}
-    if not found:
-        parser.error("no OpenCL implementation to measure")
-    print(f"{', '.join(found)} ({conditions()})", flush=True)
+    options, found = command.parsed(parser)
     data = measure(found, options)
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "graph.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
     print("\n" + section(data))
     if options.docs:

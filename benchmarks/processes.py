@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.team import Worker
 from benchmarks.workload import Process
 
 MOST_ROUNDS = 3          # a start takes seconds and varies by few per cent
+LONGEST = 120.0          # seconds
 # A package that pip has installed is compiled to bytecode; so is this source tree after its first start, unless the
 # environment forbids it.
 _BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -26,23 +29,32 @@ with open('/proc/self/status') as status:
 
 
 def run(program: str, environment: dict) -> tuple[float, float, str, str]:
-    """(seconds, peak MiB, last line printed, complaint) of a Python process; the complaint is "" if all is well."""
+    """(seconds, peak MiB, last line printed, complaint) of a Python process; the complaint is "" if all is well.
+
+    One that takes longer than `LONGEST` is ended.
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program + _PEAK * LINUX], stdout=out,
                                    stderr=err, env={**os.environ, **_BYTECODE, **environment})
+        ender = threading.Timer(LONGEST, process.kill)
+        ender.start()
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
+        ender.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
         lines, errors = out.read().split("\n"), err.read().strip().split("\n")
+    said = next((line for line in reversed(lines) if line), "")
+    if process.returncode:
+        late = f"it did not end within {LONGEST:.0f} s" if seconds >= LONGEST else ""
+        return seconds, 0.0, said, late or errors[-1][:160] or f"its process failed ({process.returncode})"
     if LINUX:
-        mib = int(errors[-1]) / 2**10 if not process.returncode else 0.0
+        mib = int(next(line for line in reversed(errors) if line.isdigit())) / 2**10
     else:
         mib = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    said = next((line for line in reversed(lines) if line), "")
-    return seconds, mib, said, errors[-1][:160] or "failed" if process.returncode else ""
+    return seconds, mib, said, ""
 
 
 def _fresh(folder: str) -> dict:
@@ -52,19 +64,29 @@ def _fresh(folder: str) -> dict:
             "XDG_CACHE_HOME": str(base / "xdg"), "PYOPENCL_CACHE_DIR": str(base / "pyopencl")}
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def compare(workload: Process, workers: list[Worker], rounds: int, rest: float) -> dict:
     """One row: the samples of every contender, all of which must print the same number.
 
     Of the workers only name and environment are used: what is measured are fresh processes.
     """
     results: dict[str, dict] = {}
-    reference = None
+    reference: Any = None
     workers = [w for w in workers if w.form in workload.programs]
     for worker in sorted(workers, key=lambda w: w.form == "cltensor"):
         _, _, said, complaint = run(workload.programs[worker.form], worker.environment)          # warms the caches
+        printed: Any = _number(said)
+        if not complaint and printed is None:
+            complaint = f"it prints {said[:80]!r}"
         if not complaint and reference is None:
-            reference = float(said)
-        if not complaint and abs(float(said) - reference) > 2e-2 * abs(reference):
+            reference = printed
+        if not complaint and not abs(printed - reference) <= 2e-2 * abs(reference):
             complaint = f"it prints {said}, others {reference:.6g}"
         results[worker.label] = {"skipped": complaint} if complaint else {"many": []}
     for _ in range(1 if workload.measure == "MiB" else min(rounds, MOST_ROUNDS)):
@@ -74,7 +96,10 @@ def compare(workload: Process, workers: list[Worker], rounds: int, rest: float) 
                 continue
             time.sleep(rest)
             with tempfile.TemporaryDirectory() as folder:
-                seconds, mib, *_ = run(workload.programs[worker.form],
-                                       worker.environment | (_fresh(folder) if workload.cold else {}))
-            result["many"].append(mib if workload.measure == "MiB" else seconds)
+                seconds, mib, _, complaint = run(workload.programs[worker.form],
+                                                 worker.environment | (_fresh(folder) if workload.cold else {}))
+            if not complaint:
+                result["many"].append(mib if workload.measure == "MiB" else seconds)
+            elif not result["many"]:
+                results[worker.label] = {"skipped": complaint}
     return results

@@ -1,4 +1,4 @@
-"""Tables and pictures of a finished run: `python -m benchmarks.report FOLDER` writes docs/benchmarks.md.
+"""Tables and pictures of a run: `python -m benchmarks.report FOLDER` writes docs/benchmarks.md and README.md's table.
 
 FOLDER holds the results.json of `python -m benchmarks --out FOLDER`. Several folders may be given, say a later run
 of a few workloads: rows of a later folder replace those of the same name.
@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import roofline
+from benchmarks import ratios, readme, roofline
 from benchmarks.frameworks import PEERS
+from benchmarks.ratios import best, verdicts
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
-_BEGIN, _END = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
 _INTRO = """# Benchmarks
 
 Speed is measured, never asserted in a test. Every contender has a process of its own, so that none meets the spinning
@@ -39,11 +39,6 @@ python -m benchmarks.report build/benchmarks
 """
 
 
-def names(text: str) -> list[str]:
-    """A list given on the command line."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def shown(value: float, measure: str) -> str:
     """A time with three digits and its unit."""
     if measure == "MiB":
@@ -52,23 +47,6 @@ def shown(value: float, measure: str) -> str:
         if value * scale >= 1 or unit == "us":
             return f"{value * scale:.3g} {unit}"
     raise AssertionError
-
-
-def best(row: dict, name: str) -> float | None:
-    """A contender's best sample, None if it has none."""
-    samples = row["results"].get(name, {}).get("many")
-    return min(samples) if samples else None
-
-
-def verdicts(row: dict) -> list[tuple[str, float, float, float]]:
-    """(peer, ratio, must, goal) of each bar whose peers were measured."""
-    ours, found = best(row, "cltensor"), []
-    for bar in row["bars"]:
-        times = {p: t for p in bar["peers"] if (t := best(row, p)) is not None}
-        if ours is not None and len(times) == len(bar["peers"]):
-            peer = min(times, key=lambda p: times[p])
-            found.append((peer, ours / times[peer], bar["must"], bar["goal"]))
-    return found
 
 
 def table(run: dict, contenders: tuple = PEERS) -> str:
@@ -101,20 +79,6 @@ def waits(run: dict) -> str:
     return "\n".join(lines)
 
 
-def summary(data: dict) -> str:
-    """The short table for the README: every row with a bar, its ratio on each implementation."""
-    lines = ["| workload | over | must | goal | " + " | ".join(r["implementation"] for r in data["runs"]) + " |",
-             "|" + " --- |" * (4 + len(data["runs"]))]
-    for row in data["runs"][0]["rows"]:
-        found = [next((verdicts(r) for r in run["rows"] if r["name"] == row["name"]), []) for run in data["runs"]]
-        for i, bar in enumerate(row["bars"]):
-            cells = [f"{v[i][1]:.2f}" if i < len(v) else "-" for v in found]
-            if any(cell != "-" for cell in cells):
-                peers = " or ".join(bar["peers"])
-                lines.append(f"| {row['title']} | {peers} | {bar['must']:g} | {bar['goal']:g} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def notes(run: dict) -> str:
     """What was left out, and why."""
     lines = [f"- {note}" for note in run["notes"]]
@@ -137,16 +101,17 @@ def disturbance(run: dict) -> str:
 def section(run: dict, data: dict, picture: str) -> str:
     """The part of the document about one implementation."""
     machine = run["machine"]
-    ended = "load_after" in run         # else somebody stopped it; the rows until then count
-    after = f" and {run['load_after']:.1f} after" if ended else ""
-    programs = f"Distinct programs compiled: {run['programs']}, in {run['build_seconds']:.1f} s." if ended else \
-        "The run was stopped before its last rows."
+    after = f" and {run['load_after']:.1f} after" if "load_after" in run else ""
+    programs = f"Distinct programs compiled: {run['programs']}, in {run['build_seconds']:.1f} s." \
+        if "programs" in run else ""
+    if not data.get("whole", "programs" in run):        # the rows until then count
+        programs = f"{programs} The run was stopped before its last rows.".strip()
     lines = [f"## {run['implementation']}", "",
              f"{data['date']}, {data['cores']} cores, load average {run['load_before']:.1f} before{after}, best "
              f"of {data['rounds']} rounds. {disturbance(run)}".strip(), "",
              f"Measured limits: {machine['peak_gflops']:.0f} GFLOP/s in float32, copies at "
              f"{machine['memory_gbs']:.0f} GB/s from memory and {machine['cache_gbs']:.0f} GB/s from caches (bytes "
-             f"read and written). {programs}", "",
+             f"read and written). {programs}".strip(), "",
              table(run), ""]
     if notes(run):
         lines += ["Left out:", "", notes(run), ""]
@@ -188,7 +153,7 @@ def document(data: dict, folder: Path) -> str:
         file = folder / "pictures" / f"roofline-{_slug(run)}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         bars = file.with_name(f"ratios-{_slug(run)}.png")
-        drawn = roofline.draw(run, file) and ratios(run, bars)
+        drawn = roofline.draw(run, file) and ratios.draw(run, bars)
         parts.append(section(run, data, f"pictures/{file.name}" if drawn else ""))
         if drawn:
             parts.append(f"![Time over the peer's, with what it must be]({'pictures/' + bars.name})\n")
@@ -202,33 +167,6 @@ def document(data: dict, folder: Path) -> str:
     return "\n".join(parts)
 
 
-def ratios(run: dict, file: Path) -> bool:
-    """The chart: a bar per row, its ratio to the peer; the mark is what it must be. False without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    rows = [(f"{row['name']} / {peer}", ratio, must) for row in run["rows"] for peer, ratio, must, _ in verdicts(row)]
-    if not rows:
-        return True
-    names, values, musts = zip(*reversed(rows))
-    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.23 * len(rows)), layout="constrained")
-    colours = ["tab:green" if v <= m else "tab:red" for v, m in zip(values, musts)]
-    axes.barh(range(len(rows)), values, color=colours, height=0.7)
-    axes.plot(musts, range(len(rows)), "k|", ms=9, label="must")
-    axes.set_yticks(range(len(rows)), names, fontsize=7)
-    axes.set(xscale="log", xlabel="time of cltensor over time of the peer (left is faster)",
-             title=f"cltensor on {run['implementation']}")
-    axes.axvline(1, color="k", lw=0.8)
-    axes.margins(y=0.01)
-    axes.legend(fontsize=8)
-    figure.savefig(file, dpi=110)
-    pyplot.close(figure)
-    return True
-
-
 def write(folder: Path) -> None:
     """tables.md and the pictures beside results.json."""
     text = document(merged([folder]), folder)
@@ -240,8 +178,8 @@ def write(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--readme", action="store_true", help="also the table between the marks in README.md")
     parser.add_argument("--docs", type=Path, default=_DOCS, help="where benchmarks.md goes")
+    parser.add_argument("--readme", type=Path, help="the page with the short table; that of this tree with its docs")
     options = parser.parse_args()
     data = merged(options.folders)
     page = options.docs / "benchmarks.md"
@@ -249,11 +187,11 @@ def main() -> int:
     known = page.read_text(encoding="utf-8") if page.exists() else ""
     _, mark, graphs = known.partition("\n## Compiled graphs\n")
     page.write_text(document(data, options.docs) + mark + graphs, encoding="utf-8")
-    if options.readme:
-        page = _DOCS.parent / "README.md"
-        before, rest = page.read_text(encoding="utf-8").split(_BEGIN)
-        page.write_text(f"{before}{_BEGIN}\n{summary(data)}\n{_END}{rest.split(_END)[1]}", encoding="utf-8")
-    print(f"wrote {options.docs / 'benchmarks.md'}")
+    written = [page]
+    if options.readme or options.docs == _DOCS:
+        written.append(options.readme or _DOCS.parent / "README.md")
+        readme.write(written[-1], data)
+    print(f"wrote {', '.join(map(str, written))}")
     return 0
 
 

@@ -82,35 +82,37 @@ def measure(implementations: dict[str, str], against: list[str], rounds: int, re
                for name, selector in implementations.items()]
         peers = [stack.enter_context(Worker(name)) for name in against if installed(name)]
         data: dict = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(), "rounds": rounds,
-                      "rest": rest, "runs": []}
+                      "rest": rest, "whole": False, "runs": []}
+        libraries = sorted({text for worker in peers for text in _asked(worker, "benchmarks.frameworks:blas", ())})
         for worker in own:
             limits = _asked(worker, "benchmarks.roofline:limits", None)
             if limits is not None:
                 print(f"{worker.label}: {', '.join(f'{k} {v:.0f}' for k, v in limits.items())}", flush=True)
                 data["runs"].append({"implementation": worker.label, "load_before": os.getloadavg()[0],
-                                     "notes": notes, "versions": versions(), "machine": limits, "rows": []})
-        for module, workload in selected(only):
+                                     "notes": notes, "versions": versions(), "blas": libraries, "machine": limits,
+                                     "rows": []})
+        workers = {worker.label: worker for worker in own}
+        rows, began = selected(only), time.perf_counter()
+        for number, (module, workload) in enumerate(rows, 1):
             started = time.perf_counter()
             if isinstance(workload, Process):
                 results = processes.compare(workload, [*own, *peers], rounds, rest)
             else:
                 results = compare(module, workload, [*own, *peers], rounds, rest)
-            row = fields(workload)
-            print(f"{line(row, results)}   [{time.perf_counter() - started:.1f} s]", flush=True)
+            row, now = fields(workload), time.perf_counter()
+            print(f"{number}/{len(rows)} {line(row, results)}   [{now - started:.1f} s of {now - began:.0f}]",
+                  flush=True)
             for name, result in results.items():
                 if "skipped" in result:
                     print(f"    {name}: {result['skipped']}", flush=True)
             for run in data["runs"]:
                 names = {run["implementation"]: "cltensor", **{w.label: w.label for w in peers}}
                 run["rows"].append(row | {"results": {names[k]: r for k, r in results.items() if k in names}})
+                programs, seconds = _asked(workers[run["implementation"]], "benchmarks.runner:compiled", (0, 0.0))
+                run.update(programs=programs, build_seconds=round(seconds, 2), load_after=os.getloadavg()[0])
             yield data
-        libraries = sorted({text for worker in peers for text in _asked(worker, "benchmarks.frameworks:blas", ())})
-        workers = {worker.label: worker for worker in own}
         for run in data["runs"]:
-            worker = workers[run["implementation"]]
-            again = _asked(worker, "benchmarks.roofline:limits", {})       # a neighbour may have sat on the first
+            # a neighbour may have sat on the first
+            again = _asked(workers[run["implementation"]], "benchmarks.roofline:limits", {})
             run["machine"] = {key: max(value, again.get(key, 0)) for key, value in run["machine"].items()}
-            programs, seconds = _asked(worker, "benchmarks.runner:compiled", (0, 0.0))
-            run.update(programs=programs, build_seconds=round(seconds, 2), blas=libraries,
-                       load_after=os.getloadavg()[0])
-        yield data
+        yield data | {"whole": True}
