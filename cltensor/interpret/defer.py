@@ -35,7 +35,7 @@ from cltensor.core.spec import sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs, place
 from cltensor.interpret.tiers import Way
-from cltensor.interpret.trie import HEAVY, HELD, LEAVES, REFUSED, State, key_of, root_of
+from cltensor.interpret.trie import HEAVY, HELD, LEAVES, REFUSED, REPEATS, SHAPED, State, key_of, marks_of, root_of
 from cltensor.runtime import device as devices
 
 __all__ = ["Pending", "flush", "code_of", "active", "using", "restart"]
@@ -250,6 +250,9 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
     after = at.next.get(edge)
     if after is None:
         after = _infer(at, edge, block, op, inputs, attrs, operands)
+    if after is None:
+        block.flush()
+        return append(here, op, inputs, attrs)
     if after is REFUSED:
         return None
     for x in leaves:
@@ -290,16 +293,25 @@ def _elsewhere(here: Here, block: Pending, op: OpDef, inputs: tuple, attrs: tupl
     return append(here, op, inputs, attrs)
 
 
-def _infer(at: State, edge: Any, block: Pending, op: OpDef, inputs: tuple, attrs: tuple, operands: list) -> State:
-    """A step never taken before: its result's spec, or the finding that this op does not wait."""
-    spec, = infer_specs(op, input_specs(op, inputs), attrs)
+def _infer(at: State, edge: Any, block: Pending, op: OpDef, inputs: tuple, attrs: tuple,
+           operands: list) -> State | None:
+    """A step never taken before: its result's spec, or the finding that this op does not wait; None: not in one
+    block with what is there."""
+    ins = input_specs(op, inputs)
+    spec, = infer_specs(op, ins, attrs)
     if spec.dtype not in DTYPES or not spec.size:
         _codes[op, attrs] = 0
         return REFUSED
     if op.steps is not None and op.steps(tuple(x.sig.spec for x in inputs), (spec,), **dict(attrs)) is None:
         at.refuse(edge)
         return REFUSED
-    return at.step(edge, sig_of(spec, block.device), op, attrs, tuple(operands))
+    marks = marks_of(op, ins, spec)
+    if marks == REPEATS and at.marks & SHAPED:
+        return None
+    if marks == SHAPED and (at.marks & REPEATS or inputs[0].pending is not block):     # a leaf's buffer is there
+        at.refuse(edge)
+        return REFUSED
+    return at.step(edge, sig_of(spec, block.device), op, attrs, tuple(operands), marks)
 
 
 def flush() -> None:

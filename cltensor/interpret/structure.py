@@ -1,7 +1,8 @@
 """From a path of the trie to a block: pending ops as plain data for the kernels that run them together.
 
 Of the ops only those remain that somebody's value depends on, of the inputs only those they read. An op may be
-several steps, or none: a reshape of one element is just another name for its input.
+several steps, or none: a view is just another name for its input. Where views give several elements another shape,
+nothing repeats rows or columns (trie.py), so all arrays of the block are taken flat.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from cltensor.core.dispatch import letters
 from cltensor.core.spec import Spec
 from cltensor.interpret.eager import expression_text
-from cltensor.interpret.trie import State
+from cltensor.interpret.trie import SHAPED, State
 from cltensor.kernels.block import Block, Leaf, Step
 
 __all__ = ["Structure", "needed", "structure_of"]
@@ -30,7 +31,7 @@ def needed(path: list[State], held: tuple) -> tuple[list[State], list[int]]:
 
 class Structure:
     """A block and how it is used: which inputs it reads (`inputs`, in the order of its leaves), with which specs
-    (`ins`), what it gives (`outs`), and which of these is each value held (`results`)."""
+    (`ins`), what it gives (`outs`), and which of these is each value held (`results`; ~i: input i itself)."""
 
     __slots__ = ("block", "inputs", "ins", "outs", "results", "names")
 
@@ -48,6 +49,7 @@ def structure_of(state: State, held: tuple) -> Structure | None:
     path = state.path()
     ops, wanted = needed(path, held)
     reads = sorted({o for s in ops for o in s.operands if o < 0 or path[o].op is None}, key=lambda o: _input(path, o))
+    flat = state.marks & SHAPED
     number: dict[int, int] = {o: i for i, o in enumerate(reads)}        # slot, or ~input -> value of the block
     ins: list = [path[o].sig.spec if o >= 0 else None for o in reads]
     steps: list[Step] = []
@@ -62,17 +64,23 @@ def structure_of(state: State, held: tuple) -> Structure | None:
         if parts is None:
             return None
         for text, fold, operands, spec in parts:
-            steps.append(Step(text, fold, tuple(values[i] for i in operands), spec.shape, spec.dtype.name))
+            steps.append(Step(text, fold, tuple(values[i] for i in operands), _shape(spec, flat), spec.dtype.name))
             values.append(len(reads) + len(steps) - 1)
         number[s.slot] = values[-1] if parts else values[0]
         names.append(f"%{s.slot} = {s.op.name} " + " ".join(f"%{o}" if o >= 0 else "number" for o in s.operands)
                      + f" {s.sig.spec.shape}" + (" kept" if s.slot in wanted else ""))
-    outputs = tuple(dict.fromkeys(number[slot] for slot in wanted))
-    leaves = tuple(Leaf(s.shape, s.dtype.name, o < 0) for o, s in zip(reads, ins))
+    values = [number[slot] for slot in wanted]
+    outputs = tuple(dict.fromkeys(v for v in values if v >= len(reads)))
+    leaves = tuple(Leaf(_shape(s, flat), s.dtype.name, o < 0) for o, s in zip(reads, ins))
     block = Block(leaves, tuple(steps), outputs)
     outs = tuple(Spec(v.shape, v.dtype) for v in map(block.value, outputs))
-    return Structure(block, tuple(_input(path, o) for o in reads), tuple(ins), outs,
-                     tuple(outputs.index(number[slot]) for slot in wanted), tuple(names))
+    inputs = tuple(_input(path, o) for o in reads)
+    results = tuple(outputs.index(v) if v >= len(reads) else ~inputs[v] for v in values)
+    return Structure(block, inputs, tuple(ins), outs, results, tuple(names))
+
+
+def _shape(spec: Spec, flat: int) -> tuple:
+    return spec.shape if not flat else (spec.size,) if spec.size != 1 else ()
 
 
 def _input(path: list[State], o: int) -> int:

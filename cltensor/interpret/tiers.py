@@ -206,7 +206,7 @@ def _fused(structure: Structure, plan: Any, device: Any) -> Run:
                 args += [works[i].mem for i in one.works]
             args += [cast(values[i]) for i, cast in one.slots]
             one.run(launch, args)
-        return [made[i] for i in results]
+        return [made[i] if i >= 0 else inputs[~i].buffer for i in results]
     return run
 
 

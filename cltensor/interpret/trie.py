@@ -17,29 +17,33 @@ import threading
 from typing import Any
 
 from cltensor.core.op import OpDef
-from cltensor.core.spec import Sig
+from cltensor.core.spec import Sig, Spec
 
-__all__ = ["State", "Edge", "key_of", "NUMBER", "REFUSED", "root_of", "OPS", "SLOTS", "LEAVES", "NUMBERS", "HELD"]
+__all__ = ["State", "Edge", "key_of", "NUMBER", "REFUSED", "root_of", "marks_of", "OPS", "SLOTS", "LEAVES", "NUMBERS",
+           "HELD", "SHAPED", "REPEATS"]
 
 OPS, SLOTS, LEAVES, NUMBERS = 24, 32, 10, 12        # a block of one more is run first
 HELD = 64 << 20             # bytes of leaves from which on it is looked at whether the block alone holds them
 STATES = 20_000             # 26 MB with their plans; then the trie starts anew
 NUMBER = 1023               # stands for a Python number in an edge
 FULL, HEAVY = 1, 2
+SHAPED, REPEATS = 1, 2
 Edge = Any                  # int or tuple; the Sig of a leaf
 
 
 class State:
     """A node of the trie: the last leaf or op appended, what it gives, and how full the block is.
 
-    `operands` of an op: slots of values, and ~i for number i of the inputs.
+    `operands` of an op: slots of values, and ~i for number i of the inputs. `marks` says whether the path holds
+    a view that shapes several elements anew (SHAPED), and an op that repeats rows or columns (REPEATS): never both,
+    so that a path with such views may be run with all its arrays flat.
     """
 
     __slots__ = ("next", "parent", "sig", "slot", "left", "op", "attrs", "operands", "inputs", "leaves", "numbers",
-                 "ops", "held", "stop", "plans", "run", "walks")
+                 "ops", "held", "stop", "plans", "run", "walks", "marks")
 
     def __init__(self, parent: State | None, sig: Any, op: Any = None, attrs: tuple = (),
-                 operands: tuple = ()):
+                 operands: tuple = (), marks: int = 0):
         self.next: dict[Edge, State] = {}
         self.parent, self.sig, self.op, self.attrs, self.operands = parent, sig, op, attrs, operands
         self.plans: dict[tuple, Any] = {}
@@ -47,6 +51,7 @@ class State:
         self.walks: dict | None = None      # backward passes that began here: autodiff/recall.py
         if parent is None:
             self.slot, self.inputs, self.leaves, self.numbers, self.ops, self.held = -1, 0, 0, 0, 0, 0
+            self.marks = 0
         else:
             numbers = sum(o < 0 for o in operands)
             leaf = op is None
@@ -54,6 +59,7 @@ class State:
             self.inputs = parent.inputs + leaf + numbers
             self.leaves, self.numbers = parent.leaves + leaf, parent.numbers + numbers
             self.ops = parent.ops + (not leaf)
+            self.marks = parent.marks | marks
             self.held = parent.held + (sig.spec.nbytes if leaf else 0)
         self.left = self.slot << 10
         full = self.ops >= OPS or self.slot + 1 >= SLOTS or self.leaves >= LEAVES or self.numbers >= NUMBERS
@@ -72,11 +78,11 @@ class State:
         """Remember that this op cannot wait here."""
         self.next[edge] = REFUSED
 
-    def step(self, edge: Edge, sig: Sig, op: OpDef, attrs: tuple, operands: tuple) -> State:
+    def step(self, edge: Edge, sig: Sig, op: OpDef, attrs: tuple, operands: tuple, marks: int = 0) -> State:
         """The state after an op that was never appended here before; None in `operands` is a number."""
         number = itertools.count(self.inputs)
-        return self._grow(edge, State(self, sig, op, attrs,
-                                      tuple(~next(number) if o is None else o for o in operands)))
+        operands = tuple(~next(number) if o is None else o for o in operands)
+        return self._grow(edge, State(self, sig, op, attrs, operands, marks))
 
     def path(self) -> list[State]:
         """The states from the first on; `path[i].slot == i`."""
@@ -85,6 +91,13 @@ class State:
             found.append(state)
             state = state.parent
         return found[::-1]
+
+
+def marks_of(op: OpDef, ins: tuple, out: Spec) -> int:
+    """SHAPED, REPEATS or neither: what an op on such inputs makes of a path."""
+    if op.view:
+        return SHAPED if out.size != 1 and ins[0].shape != out.shape else 0
+    return REPEATS if out.size != 1 and any(x.size not in (1, out.size) for x in ins) else 0
 
 
 REFUSED = State(None, None)

@@ -62,8 +62,8 @@ def test_expressions_and_full_sums_wait(device):
 
 @pytest.mark.parametrize("read", [
     lambda y: y.numpy(), lambda y: str(y), lambda y: repr(y), lambda y: np.asarray(y), lambda y: y.numpy().tolist(),
-    lambda y: tf.matmul(y[None], y[:, None]), lambda y: tf.reshape(y, [-1, 2]), lambda y: y[1:3],
-    lambda y: tf.transpose(y[None]),
+    lambda y: tf.matmul(y[None], y[:, None]), lambda y: tf.reshape(y, [-1, 2]).numpy(), lambda y: y[1:3],
+    lambda y: tf.concat([y, y], 0),
     lambda y: tf.reduce_max(y), lambda y: tf.cumsum(y), lambda y: tf.cast(y, tf.int32), lambda y: list(y)],
     ids=str)
 def test_what_needs_the_value_runs_the_block(read):
@@ -151,6 +151,40 @@ def test_views_of_one_element_wait_and_others_share():
     view = tf.reshape(y, [2, 3])
     assert view.buffer is y.buffer
     np.testing.assert_array_equal(tf.reshape(total, [1]).numpy(), [total.numpy()])
+
+
+def test_views_of_what_waits_wait(device):
+    """They are other names in the block; not beside ops that repeat rows, and those of a buffer share it at once."""
+    x, row = from_numpy(np.arange(12, dtype=np.float32).reshape(3, 4), keep=False), vector(4)
+    for _ in range(4):                                      # op by op, then as one launch
+        before = device.queue.launch_count
+        y = x * 2.0
+        flat = tf.reshape(y, [-1])
+        z = tf.expand_dims(tf.squeeze(flat + 1.0), 0) * 0.5
+        total = tf.reduce_sum(tf.reshape(z, [2, 6]))
+        assert all(map(waits, (y, flat, z, total))) and z.shape == (1, 12)
+        shared = flat.buffer is y.buffer
+        np.testing.assert_array_equal(z.numpy(), (np.arange(12) * 2 + 1)[None] * 0.5)
+        assert shared and total.numpy() == z.numpy().sum() and flat.numpy().tolist() == list(range(0, 24, 2))
+    if device.traits.schedule == "cpu":
+        assert device.queue.launch_count == before + 1
+    assert not waits(tf.reshape(x, [2, 6]))
+    y = tf.reshape(x + 1.0, [4, 3]) * 3.0
+    kept = y * 0.5
+    z = tf.reshape(y, [3, 4]) + row                         # repeats a row: in a block of its own
+    assert waits(z) and not waits(kept)
+    assert not waits(tf.reshape(z, [12]))
+    np.testing.assert_array_equal(z.numpy(), (x.numpy() + 1) * np.float32(3) + row.numpy())
+
+
+def test_a_kept_identity_of_an_input_is_that_input():
+    x = vector(8)
+    for _ in range(3):
+        y = x * 2.0
+        same = tf.identity(x)
+        assert waits(same)
+        np.testing.assert_array_equal(y.numpy(), x.numpy() * 2)
+        assert same.buffer is x.buffer
 
 
 def test_host_values_stay_visible():
