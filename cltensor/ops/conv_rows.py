@@ -117,11 +117,11 @@ class Form:
         return convolution.Window(x.dtype, self.depthwise, n, h, w, c, kh, kw, y.shape[3], y.shape[1], y.shape[2],
                                   strides[0], strides[1], dilations[0], dilations[1], top, left)
 
-    def _lower_forward(self, ins: tuple, outs: tuple, target: Any, **how: Any) -> Plan:
-        return convolution.forward(self._window(ins[0], ins[1], outs[0], **how), target)
+    def _lower_forward(self, ins: tuple, outs: tuple, target: Any, epilogue: Any = None, **how: Any) -> Plan:
+        return convolution.forward(self._window(ins[0], ins[1], outs[0], **how), target, epilogue)
 
-    def _lower_input(self, ins: tuple, outs: tuple, target: Any, size: tuple, **how: Any) -> Plan:
-        return convolution.input_gradient(self._window(outs[0], ins[1], ins[0], **how), target)
+    def _lower_input(self, ins: tuple, outs: tuple, target: Any, size: tuple, epilogue: Any = None, **how: Any) -> Plan:
+        return convolution.input_gradient(self._window(outs[0], ins[1], ins[0], **how), target, epilogue)
 
     def _lower_filter(self, ins: tuple, outs: tuple, target: Any, window: tuple, **how: Any) -> Plan:
         return convolution.filter_gradient(self._window(ins[0], outs[0], ins[1], **how), target)

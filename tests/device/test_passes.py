@@ -66,6 +66,52 @@ def test_epilogues_of_products_keep_their_bits(shape):
     assert "matmul + fused(add, relu)" in str(alone.get_concrete_function(x, w, b).program)
 
 
+@pytest.mark.parametrize(("n", "h", "w", "c", "k", "o", "stride", "padding"), [
+    (2, 9, 7, 5, 3, 37, 1, "SAME"), (1, 8, 8, 16, 1, 24, 1, "SAME"), (3, 11, 10, 3, 5, 8, 2, "SAME"),
+    (2, 6, 6, 64, 3, 64, 1, "VALID"), (1, 7, 7, 9, 1, 33, 2, "SAME")])
+def test_epilogues_of_convolutions_keep_their_bits(n, h, w, c, k, o, stride, padding):
+    x, f, b, mask = array(n, h, w, c), array(k, k, c, o), array(o), array(n, h, w, c)
+    y = tf.nn.conv2d(x, f, stride, padding)
+    g, strides, d = array(*y.shape.as_list()), [1, stride, stride, 1], array(k, k, c, 1)
+
+    def several(x, f, b, g, mask, d):
+        forward = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, f, stride, padding), b))
+        slope = tf.nn.conv2d_backprop_input(tf.shape(x), f, g, strides, padding)
+        masked = tf.where(tf.greater(mask, 0.0), slope, tf.zeros_like(mask))
+        each = tf.tanh(tf.nn.depthwise_conv2d(x, d, strides, padding)) * 0.5
+        return forward, masked, each, tf.nn.conv2d(x, f * 0.5, stride, padding) + g
+    compiled = tfe.defun(several)
+    inputs = x, f, b, g, mask, d
+    for got, want in zip(compiled(*inputs), several(*inputs)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    program = str(compiled.get_concrete_function(*inputs).program)
+    for absorbed in ("conv2d + fused(add, relu)", "conv2d_backprop_input + fused(", "depthwise_conv2d_native + fused(",
+                     "conv2d + fused(add)("):
+        assert absorbed in program, program
+
+
+def test_masks_are_made_where_they_are_used():
+    """The sign of an activation is not kept beside it: the forward pass ends in one launch, the gradient asks again."""
+    x, f, b, v = array(2, 8, 8, 3), array(3, 3, 3, 20), array(20), array(20, 20)
+
+    def step(x, f, b, v):
+        with tf.GradientTape() as tape:
+            tape.watch([x, f, b])
+            y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, f, 1, "SAME"), b))
+            z = tf.nn.relu(tf.nn.conv2d(tf.nn.max_pool(y, 2, 2, "SAME"), tf.reshape(v, (1, 1, 20, 20)), 1, "SAME"))
+            loss = tf.reduce_sum(z * z)
+        return tape.gradient(loss, [x, f, b])
+    compiled = tfe.defun(step)
+    for got, want in zip(compiled(x, f, b, v), step(x, f, b, v)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    program = compiled.get_concrete_function(x, f, b, v).program
+    assert "conv2d + fused(add, relu)" in str(program)
+    assert not any(o.dtype == tf.bool for n in program.nodes if not n.op.name.startswith("effect") for o in n.outputs)
+    kept = tfe.defun(lambda x: (lambda y: (y, tf.where(y > 0.0, tf.matmul(y, v), y)))(tf.sqrt(x * 2.0)))
+    y, chosen = (t.numpy() for t in kept(v * v))         # what the mask is made of is wanted by itself
+    assert np.array_equal(chosen, np.where(y > 0, tf.matmul(tf.constant(y), v).numpy(), y))
+
+
 def test_constants_fold_and_repeats_run_once():
     k = tf.constant([2.0, 3.0])
 

@@ -1,8 +1,8 @@
 """Epilogues: what is done to each element of a product is done where the product stores it.
 
-A bias, an activation, the mask of a gradient: an elementwise node of one result that is the only reader of a product
-becomes part of its kernel (`kernels/epilogue.py`), each op a rounding of its own as before. Updates of variables stay:
-they write over the old value, which a product cannot.
+A bias, an activation, the mask of a gradient: an elementwise node of one result that is the only reader of a product,
+of a convolution, or of the gradient of its input, becomes part of its kernel (`kernels/epilogue.py`), each op rounded
+by itself as before. Updates of variables stay: they write over the old value, which a product cannot.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from cltensor.kernels.plan import Plan
 
 __all__ = ["absorb_epilogues", "EpilogueNode"]
 
-ROWS = ("matmul",)          # rows whose lowering takes an epilogue
+# rows whose lowering takes an epilogue
+ROWS = ("matmul", "conv2d", "conv2d_backprop_input", "depthwise_conv2d_native",
+        "depthwise_conv2d_native_backprop_input")
 STATEMENTS = 8              # in an epilogue: more would press the tile out of its registers
 
 
 class EpilogueNode(Composed):
-    """A product and what is done to its elements; its first inputs are those of the product."""
+    """A product, or what is made of products, and what is done to its elements; first come the product's own inputs."""
 
     __slots__ = ("product", "epilogue", "others")
 

@@ -5,6 +5,9 @@ one expression to another of the same stage thus passes through expressions only
 are connected and have one shape may run as one, and stage after stage is an order in which all can run.
 
 A group ends at LIMIT statements or INPUTS inputs. Results that only the group reads are never written.
+
+A mask is computed where it is used, if that comes later and what it is made of is still there then: the sign of an
+activation, which its gradient asks for, need not be kept beside the activation.
 """
 
 from __future__ import annotations
@@ -72,7 +75,28 @@ def _stages(program: Program) -> dict[int, int]:
         if node.op.run is not None and not node.op.pure:
             stages[i] = effects = max(stages[i], effects)
         of_symbol.update((o.uid, stages[i]) for o in node.outputs)
+    _late_masks(program, stages)
     return stages
+
+
+def _late_masks(program: Program, stages: dict[int, int]) -> None:
+    """Put masks off to the stage of their first reader, if something else reads what they are made of then or later."""
+    place = {id(n): i for i, n in enumerate(program.nodes)}
+    readers = consumers(program)
+    fetched = {f.uid for f in program.fetches if isinstance(f, Symbol)}
+
+    def reads_until(node: Node) -> int:
+        """The last stage whose results this node may read."""
+        return stages[place[id(node)]] - (node.op.expr is None)
+    for i, node in enumerate(program.nodes):
+        mask = node.outputs[0] if node.outputs else None
+        if node.op.expr is None or mask is None or mask.spec.dtype.name != "bool" or mask.uid in fetched \
+                or mask.uid not in readers:
+            continue
+        late = min(reads_until(r) for r in readers[mask.uid])
+        if late > stages[i] and all(any(r.op.expr is None and stages[place[id(r)]] >= late for r in readers[x.uid])
+                                    for x in node.inputs if isinstance(x, Symbol)):
+            stages[i] = late
 
 
 def _components(nodes: list[Node]) -> list[list[Node]]:
