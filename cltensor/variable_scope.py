@@ -212,13 +212,19 @@ def variable_scope(name_or_scope: Any, default_name: str | None = None, values: 
         scope = outer._with(name=full, reuse=reuse or outer.reuse, **changed,
                             custom_getter=_chained(custom_getter, outer.custom_getter))
     store = _store()
+    opened_before = set(store.opened) if store is not None else set()
     if store is not None and not again:
         store.opened.add(scope.name)
     with name_scope(prefix) if auxiliary_name_scope and prefix else nullcontext(names.current()) as opened:
         if not again:
             scope.original_name_scope = opened
-        with _within(scope):
-            yield scope
+        try:
+            with _within(scope):
+                yield scope
+        finally:
+            if store is not None:       # default names inside start over when the scope is entered again
+                below = {name for name in store.opened if scope.name and name.startswith(f"{scope.name}/")}
+                store.opened = opened_before if again else store.opened - below
 
 
 variable_op_scope = variable_scope

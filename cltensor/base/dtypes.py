@@ -110,14 +110,17 @@ _BY_NAME = {d.name: d for d in ALL}
 _BY_NUMPY = {d.np: d for d in ALL}
 
 
+_CALLED = {"float": float32, "double": float64, "half": float16}       # as TensorFlow reads them; NumPy's float has 64 bits
+
+
 def as_dtype(value: Any) -> DType:
     """The DType of a DType, a name, a NumPy dtype or a Python type.
 
     Raises: DTypeError (a TypeError) when there is none.
 
     Example:
-        >>> as_dtype("int64"), as_dtype(np.float16), as_dtype(float)
-        (tf.int64, tf.float16, tf.float32)
+        >>> as_dtype("int64"), as_dtype(np.float16), as_dtype(float), as_dtype("float")
+        (tf.int64, tf.float16, tf.float32, tf.float32)
     """
     if isinstance(value, DType):
         return value
@@ -125,7 +128,7 @@ def as_dtype(value: Any) -> DType:
         return float32
     if value is int:
         return int32
-    found = _BY_NAME.get(value) if isinstance(value, str) else None
+    found = (_BY_NAME.get(value) or _CALLED.get(value)) if isinstance(value, str) else None
     if found is None:
         try:
             found = _BY_NUMPY.get(np.dtype(value))

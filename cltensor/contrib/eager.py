@@ -1,6 +1,6 @@
 """tf.contrib.eager (tfe): gradient functions, variables, checkpoints and metrics of eager programs."""
 
-from cltensor import metrics
+from cltensor.metrics import objects as metrics
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.functional import (
     gradients_function,

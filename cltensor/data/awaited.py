@@ -10,6 +10,7 @@ open sizes are (graph/example.py): the calls are made with zeros of two sizes, a
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,11 +85,23 @@ class Awaited(Stage):
 
     def kinds(self) -> tuple[Any, Any]:
         """(dtypes, shapes) of an element, in its structure."""
+        known = sorted({d for x in self.symbols for d in x.spec.shape or () if d is not None} - set(SIZES))
+        elements: list = []
+        failed, alone = None, None
         with eagerly():
-            elements = [el.present(next(self.example(size).stage.elements((0,)))) for size in SIZES]
+            for size in (*SIZES, *known):
+                try:
+                    elements.append(el.present(next(self.example(size).stage.elements((0,)))))
+                except InvalidArgumentError as error:       # another tensor has a known size there: try that
+                    failed = failed or error
+                if elements and size >= SIZES[-1]:
+                    alone = size if len(elements) == 1 else None
+                    break
+        if failed is not None and not elements:
+            raise failed
         dtypes = nest.map_structure(lambda v: getattr(v, "dtype", bytes), elements[0], lists=False)
-        shapes = [[el.leaf_shape(v) for v in el.flatten(e)] for e in elements]
-        return dtypes, el.pack(dtypes, [_common(*pair) for pair in zip(*shapes)])
+        shapes = [[[None if d == alone else d for d in el.leaf_shape(v)] for v in el.flatten(e)] for e in elements]
+        return dtypes, el.pack(dtypes, [functools.reduce(_common, map(TensorShape, same)) for same in zip(*shapes)])
 
     # -- there are no elements yet
     @property
@@ -115,10 +128,12 @@ def _waits(x: Any) -> bool:
 def _zeros(symbol: Symbol, size: int) -> np.ndarray:
     """An example of a tensor; a whole number may say how many, so it is the size."""
     shape = symbol.spec.shape
-    dims = (size,) * (size - 1) if shape is None else tuple(size if d is None else d for d in shape)
+    dims = (size,) * (1 + (size == SIZES[1])) if shape is None else tuple(size if d is None else d for d in shape)
     number = size if dims == () and symbol.dtype.is_integer else 0
     return np.full(dims, number, symbol.dtype.np)
 
 
-def _common(a: tuple, b: tuple) -> TensorShape:
-    return TensorShape([m if m == n else None for m, n in zip(a, b)] if len(a) == len(b) else None)
+def _common(a: TensorShape, b: TensorShape) -> TensorShape:
+    if a.ndims != b.ndims:
+        return TensorShape(None)
+    return TensorShape([m if m == n else None for m, n in zip(a.as_list(), b.as_list())])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from cltensor.base.dtypes import int32
 from cltensor.base.errors import DTypeError, InvalidArgumentError
@@ -107,13 +107,20 @@ def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | 
     return out if back is None else transpose(out, back)
 
 
+class TopK(NamedTuple):
+    """The largest values and where they are."""
+
+    values: Any
+    indices: Any
+
+
 @sized
-def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> tuple:
+def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> TopK:
     """The k largest values of each row (the last dimension) in descending order, and their positions.
 
     Of equal values the one that comes first is first.
 
-    Returns: (values, indices) of shape input.shape[:-1] + (k,); indices are int32.
+    Returns: named tuple (values, indices) of shape input.shape[:-1] + (k,); indices are int32.
     Raises: InvalidArgumentError where k is negative or larger than a row.
 
     Example:
@@ -128,7 +135,7 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
                                    f"has shape {show(x.spec.shape)}")
     order = execute(ARGSORT, (x,), (("descending", True),))
     first = _slice(order, [0] * x.spec.rank, [*x.spec.shape[:-1], count])
-    return _picked(x, first), first
+    return TopK(_picked(x, first), first)
 
 
 @sized

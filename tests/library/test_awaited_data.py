@@ -85,6 +85,19 @@ def test_shapes_of_elements_are_found_by_example(sess):
     np.testing.assert_array_equal(sess.run(element), DATA[0])
 
 
+def test_an_open_size_beside_a_known_one(sess):
+    x, y = tf.placeholder(tf.float32, [5, 3]), tf.placeholder(tf.float32, [None, None])
+    data = Dataset.from_tensor_slices((x, {"y": y}))
+    shapes = data.output_shapes
+    assert shapes[0].as_list() == [3] and shapes[1]["y"].as_list() == [None]
+    iterator = data.make_initializable_iterator()
+    element = iterator.get_next()
+    sess.run(iterator.initializer, {x: DATA, y: DATA[:, :2]})
+    assert sess.run(element)[1]["y"].tolist() == [0.0, 1.0]
+    with pytest.raises(ValueError, match="a tensor of shape"):
+        assert Dataset.from_tensor_slices(tf.placeholder(tf.float32, [])).output_shapes
+
+
 def test_one_structure_for_fed_and_known_data(sess):
     """The usual way from training to validation."""
     fed = tf.placeholder(tf.float32, [None, 3])

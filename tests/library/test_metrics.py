@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from cltensor import metrics, summary
 from cltensor.base.dtypes import float32, float64, int64
 from cltensor.base.errors import DTypeError, FailedPreconditionError, InvalidArgumentError
+from cltensor.contrib import summary
 from cltensor.core.tensor import constant
+from cltensor.metrics import objects as metrics
 from cltensor.train.checkpoint import Checkpoint
 
 

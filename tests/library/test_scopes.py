@@ -336,3 +336,30 @@ def test_interactive_session():
     with kept.as_default():
         assert tf.reduce_sum(x).eval() == 3.0
     assert kept.run(x).tolist() == [1.0, 2.0]
+
+
+def test_default_names_start_over_in_a_scope_that_is_entered_again(graph):
+    """Two discriminators of a GAN: the second has the variables of the first."""
+    def net(x, **how):
+        with tf.variable_scope("net", **how) as scope:
+            h = tf.layers.dense(tf.layers.dense(x, 3), 3)
+            with tf.variable_scope("inner"):
+                h = tf.layers.dense(h, 3)
+            with tf.variable_scope(None, "block"):
+                return tf.layers.dense(h, 1), scope
+    x = tf.placeholder(tf.float32, [None, 3])
+    _, scope = net(x)
+    net(x, reuse=True)
+    net(x, reuse=tf.AUTO_REUSE)
+    names = [v.name for v in tf.trainable_variables() if "kernel" in v.name]
+    assert names == ["net/dense/kernel:0", "net/dense_1/kernel:0", "net/inner/dense/kernel:0",
+                     "net/block/dense/kernel:0"]
+    with tf.variable_scope(scope, reuse=True):
+        tf.layers.dense(x, 3)
+    with tf.variable_scope(scope), pytest.raises(ValueError, match="net/dense/kernel already exists"):
+        tf.layers.dense(x, 3)
+    assert len(tf.trainable_variables()) == 8
+    tf.layers.dense(x, 3)
+    tf.layers.dense(x, 3)
+    assert [v.name for v in tf.trainable_variables()][8:] == ["dense/kernel:0", "dense/bias:0", "dense_1/kernel:0",
+                                                             "dense_1/bias:0"]

@@ -1,0 +1,18 @@
+"""tf.metrics: values gathered over the runs of a graph. The objects of eager programs are in tf.contrib.eager.metrics."""
+
+from cltensor.metrics.streaming import (
+    accuracy,
+    false_negatives,
+    false_positives,
+    mean,
+    mean_absolute_error,
+    mean_squared_error,
+    precision,
+    recall,
+    root_mean_squared_error,
+    true_negatives,
+    true_positives,
+)
+
+__all__ = ["accuracy", "false_negatives", "false_positives", "mean", "mean_absolute_error", "mean_squared_error",
+           "precision", "recall", "root_mean_squared_error", "true_negatives", "true_positives"]
