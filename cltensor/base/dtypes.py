@@ -110,7 +110,7 @@ _BY_NAME = {d.name: d for d in ALL}
 _BY_NUMPY = {d.np: d for d in ALL}
 
 
-_CALLED = {"float": float32, "double": float64, "half": float16}       # as TensorFlow reads them; NumPy's float has 64 bits
+_CALLED = {"float": float32, "double": float64, "half": float16}     # as in TensorFlow; for NumPy "float" is float64
 
 
 def as_dtype(value: Any) -> DType:

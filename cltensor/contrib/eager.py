@@ -1,6 +1,5 @@
 """tf.contrib.eager (tfe): gradient functions, variables, checkpoints and metrics of eager programs."""
 
-from cltensor.metrics import objects as metrics
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.functional import (
     gradients_function,
@@ -14,6 +13,7 @@ from cltensor.core.mode import enable_eager_execution, executing_eagerly
 from cltensor.data.iterator import Iterator
 from cltensor.graph.function import defun
 from cltensor.graph.py_func import py_func
+from cltensor.metrics import objects as metrics
 from cltensor.ops.variable import Variable
 from cltensor.program.app import run
 from cltensor.program.execution import ASYNC, SYNC, async_wait, execution_mode, set_execution_mode

@@ -1,4 +1,4 @@
-"""tf.metrics: values gathered over the runs of a graph. The objects of eager programs are in tf.contrib.eager.metrics."""
+"""tf.metrics: values gathered over the runs of a graph. Eager programs have objects, tf.contrib.eager.metrics."""
 
 from cltensor.metrics.streaming import (
     accuracy,
