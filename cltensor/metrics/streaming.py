@@ -155,7 +155,7 @@ def _counter(which: str, meaning: str) -> Any:
         _graph(which)
         with variable_scope(name, which):
             found = _counted(which, labels, predictions, weights)
-        return _result(*found, metrics_collections, updates_collections)
+        return _result(found[0], found[1], metrics_collections, updates_collections)
     counter.__name__ = counter.__qualname__ = which
     counter.__doc__ = f"How many predictions (true or not) were {meaning}; arguments and results as those of `mean`."
     return counter
