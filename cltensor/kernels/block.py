@@ -5,8 +5,10 @@ operand's number is smaller than its reader's. Only the values named in `outputs
 needs is never computed, and a step only other steps need lives in registers.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,34 @@ class Block:
 def size(value: Leaf | Step) -> int:
     """Number of elements."""
     return prod(value.shape)
+
+
+def connected(items: Sequence[Any], reads: Callable[[Any], Iterable], makes: Callable[[Any], Iterable],
+              alike: Callable[[Any, Any], bool] = lambda a, b: True) -> list[list[Any]]:
+    """Groups of items of which one reads what another makes, each in the order given.
+
+    Args:
+        reads, makes: names of what an item reads, and of what it makes.
+        alike: whether an item may join the group of another.
+
+    Example:
+        >>> connected([1, 2, 3, 4, 6], reads=lambda n: [n - 1], makes=lambda n: [n])
+        [[1, 2, 3, 4], [6]]
+    """
+    groups: list[list[int]] = []
+    of: dict[Any, list[int]] = {}
+    for i, item in enumerate(items):
+        near = {id(g): g for name in reads(item) if (g := of.get(name)) is not None and alike(items[g[0]], item)}
+        first, *rest = near.values() if near else ([],)
+        if not near:
+            groups.append(first)
+        for other in rest:
+            first += other
+            groups = [g for g in groups if g is not other]
+            of.update((name, first) for member in other for name in makes(items[member]))
+        first.append(i)
+        of.update((name, first) for name in makes(item))
+    return [[items[i] for i in sorted(g)] for g in groups]
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Plans of kernels made for one block: its expressions fused, its sums taken in the walk that computes their elements.
 
-Connected steps over one shape become one kernel (`_components`). Where it sums, it is `chain.cl.mako`; else it is the
+Connected steps over one shape become one kernel. Where it sums, it is `chain.cl.mako`; else it is the
 elementwise template with a longer expression. What is left are single numbers: sums of parts, and what is computed
 from them; they are a block of their own, which the interpreter runs in one launch. Sizes are arguments: the programs
 serve every shape that broadcasts alike.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cltensor.base.dtypes import DType, as_dtype
-from cltensor.kernels.block import Block, Leaf, Step, rounds, size
+from cltensor.kernels.block import Block, Leaf, Step, connected, rounds, size
 from cltensor.kernels.expression import Expression, Statement, lower_expression, single, statement_lines
 from cltensor.kernels.plan import IN, OUT, SCALAR, SLOT, WORK, Launch, Plan, launch
 from cltensor.kernels.reduction import lower_reduce, pieces
@@ -139,8 +139,8 @@ class _Compiling(_Parts):
         for r in self.rounds:
             self.numbers(r.singles)
             for n, values in r.loops.items():
-                for component in _components(self.block, values):
-                    self.loop(n, component)
+                for group in connected(values, lambda k: self.block.step(k).operands, lambda k: (k,)):
+                    self.loop(n, group)
         return self.done()
 
     def numbers(self, singles: list[int]) -> None:
@@ -236,26 +236,3 @@ class _Compiling(_Parts):
             "chain", "chain", args, (groups,), inputs=tuple(inputs), lines=statement_lines(expression, 16),
             outputs=tuple((number[k], self.block.step(k).dtype) for k in wanted),
             sums=tuple((number[self.block.step(k).operands[0]], self.block.step(k).dtype) for k in summed)))
-
-
-def _components(block: Block, values: list[int]) -> list[list[int]]:
-    """Groups of steps that read each other, of one shape but for leading ones; in order."""
-    groups: list[list[int]] = []
-    of: dict[int, list[int]] = {}
-    for k in values:
-        step = block.step(k)
-        near = []
-        for v in step.operands:
-            g = of.get(v)
-            if g is not None and not any(g is other for other in near):
-                near.append(g)
-        mine = near[0] if near else []
-        for other in near[1:]:
-            mine += other
-            groups = [g for g in groups if g is not other]
-        if not near:
-            groups.append(mine)
-        mine.append(k)
-        for member in mine:
-            of[member] = mine
-    return [sorted(g) for g in groups]

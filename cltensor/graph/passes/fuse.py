@@ -12,6 +12,7 @@ activation, which its gradient asks for, need not be kept beside the activation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cltensor.core.late import Late
@@ -20,10 +21,11 @@ from cltensor.core.tensor import Tensor
 from cltensor.graph.program import Composed, ComposedOp, Program, consumers
 from cltensor.interpret.fusion import LIMIT, fuse
 from cltensor.interpret.record import Node, Symbol
+from cltensor.kernels.block import connected
 from cltensor.kernels.expression import lower_expression
 from cltensor.kernels.plan import Plan
 
-__all__ = ["fuse_elementwise", "FusedNode", "as_fused", "INPUTS"]
+__all__ = ["fuse_elementwise", "FusedNode", "as_fused", "components", "INPUTS"]
 
 INPUTS = 20         # tensors and late numbers a kernel reads at most
 
@@ -99,27 +101,15 @@ def _late_masks(program: Program, stages: dict[int, int]) -> None:
             stages[i] = late
 
 
-def _components(nodes: list[Node]) -> list[list[Node]]:
-    """Groups of nodes that are connected and have one result shape and device, in an order in which they can run."""
-    group_of: dict[int, list[Node]] = {}       # uid of a result -> its group
-    groups: list[list[Node]] = []
-    for node in nodes:
-        near = {id(g): g for x in node.inputs if isinstance(x, Symbol) and (g := group_of.get(x.uid)) is not None
-                and g[0].outputs[0].spec.shape == node.outputs[0].spec.shape and g[0].device is node.device}
-        if near:
-            first, *rest = near.values()
-            for other in rest:
-                first += other
-                groups = [g for g in groups if g is not other]
-            first.append(node)
-        else:
-            groups.append(first := [node])
-        for member in first:
-            group_of.update((o.uid, first) for o in member.outputs)
-    position = {id(n): i for i, n in enumerate(nodes)}
-    for g in groups:
-        g.sort(key=lambda n: position[id(n)])
-    return _ordered(groups)
+def components(nodes: list[Node], alike: Callable[[Node, Node], bool]) -> list[list[Node]]:
+    """Groups of nodes that read each other, as far as they are alike, in order."""
+    return connected(nodes, lambda n: [x.uid for x in n.inputs if isinstance(x, Symbol)],
+                     lambda n: [o.uid for o in n.outputs], alike)
+
+
+def _alike(a: Node, b: Node) -> bool:
+    """Whether one kernel can do both: one result shape, one device."""
+    return a.outputs[0].spec.shape == b.outputs[0].spec.shape and a.device is b.device
 
 
 def _siblings(groups: list[list[Node]]) -> list[list[Node]]:
@@ -133,8 +123,7 @@ def _siblings(groups: list[list[Node]]) -> list[list[Node]]:
         shape = group[0].outputs[0].spec.shape
         arrays = {x.uid for n in group for x in n.inputs if isinstance(x, Symbol) and x.spec.shape == shape}
         for i, other in enumerate(merged):
-            if other[0].outputs[0].spec.shape == shape and other[0].device is group[0].device \
-                    and arrays & reads[i] and len(_cut(other + group)) == 1:
+            if _alike(other[0], group[0]) and arrays & reads[i] and len(_cut(other + group)) == 1:
                 other += group
                 reads[i] |= arrays
                 break
@@ -217,7 +206,7 @@ def fuse_elementwise(program: Program) -> Program:
     for stage in range(max(stages.values(), default=-1) + 1):
         here = [n for i, n in enumerate(program.nodes) if stages[i] == stage]
         nodes += [n for n in here if n.op.expr is None]
-        for group in _siblings(_components([n for n in here if n.op.expr is not None])):
+        for group in _siblings(components([n for n in here if n.op.expr is not None], _alike)):
             for part in _cut(group):
                 nodes += _fused(part, readers, fetched)
     return program.with_nodes(nodes)

@@ -12,6 +12,7 @@ from typing import Any
 from cltensor.core.late import Late
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
+from cltensor.graph.passes.fuse import components
 from cltensor.graph.program import Composed, ComposedOp, Program, consumers
 from cltensor.interpret.eager import expression_text, input_specs
 from cltensor.interpret.record import Node, Symbol
@@ -64,25 +65,6 @@ def _steps(node: Node) -> tuple | None:
         # a full sum of an array; of one element, and a reshape of one, it is another matter
         return found if found and all(s[1] for s in found) and node.inputs[0].spec.size > 1 else None
     return None
-
-
-def _components(nodes: list[Node]) -> list[list[Node]]:
-    """Groups of nodes that read each other, on one device; in order."""
-    group_of: dict[int, list[Node]] = {}
-    groups: list[list[Node]] = []
-    for node in nodes:
-        near = {id(g): g for x in node.inputs if isinstance(x, Symbol) and (g := group_of.get(x.uid)) is not None
-                and g[0].device is node.device}
-        first, *rest = near.values() if near else ([],)
-        if not near:
-            groups.append(first)
-        for other in rest:
-            first += other
-            groups = [g for g in groups if g is not other]
-        first.append(node)
-        for member in first:
-            group_of.update((o.uid, first) for o in member.outputs)
-    return groups
 
 
 def _fits(group: list[Node]) -> bool:
@@ -150,7 +132,7 @@ def fuse_sums(program: Program) -> Program:
     nodes: list[Node] = []
     for at in sorted(stages):
         nodes += [n for n in stages[at] if not able[id(n)]]
-        for group in _components([n for n in stages[at] if able[id(n)]]):
+        for group in components([n for n in stages[at] if able[id(n)]], lambda a, b: a.device is b.device):
             inside = {id(n) for n in group}
             block = _block(group, wanted | {uid for uid, them in readers.items()
                                             if any(id(r) not in inside for r in them)}) if _fits(group) else None
