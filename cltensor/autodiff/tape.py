@@ -10,14 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import ref
 
 from cltensor.autodiff.backprop import OpRecord, Record, backprop, ones, wanting, zeros
 from cltensor.autodiff.recall import question
 from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError
 from cltensor.base.shapes import show
-from cltensor.core.dispatch import state
+from cltensor.core.dispatch import listen, state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert
@@ -101,6 +100,11 @@ class GradientTape:
                 self._keep(*entry)
         return self._active
 
+    @property
+    def noting(self) -> bool:
+        """True while it records, or has not looked yet at all it noted."""
+        return self._active or bool(self._log)
+
     def _keep(self, op: OpDef, attrs: tuple, inputs: tuple, out: Any) -> None:
         if not op.vjps:
             return
@@ -137,11 +141,13 @@ class GradientTape:
     def __enter__(self) -> GradientTape:
         if self._active:
             raise ValueError("GradientTape: the tape is already recording")
-        defer.flush()               # every step of a training loop begins here: so blocks are cut alike
-        self._active = True
-        state.recorders.append(self)
-        state.here.logs.append(ref(self))
+        defer.pause()               # every step of a training loop begins here: so blocks are cut alike
+        self._listen()
         return self
+
+    def _listen(self) -> None:
+        self._active = True
+        listen(self)
 
     def __exit__(self, *exc: Any) -> None:
         self._active = False
@@ -232,7 +238,7 @@ class GradientTape:
                 self._seen.clear()
                 self._records, self._tracked = [], set()
             if here:
-                self.__enter__()
+                self._listen()
         if self._persistent:        # its records go on holding the values
             defer.flush()
         return out if plain else nest.pack_sequence_as(sources, out)

@@ -62,6 +62,15 @@ def catch_up(here: Here) -> None:
         here.logs = [ref(tape) for tape in tapes if tape.catch_up()]
 
 
+def listen(tape: Any) -> None:
+    """Add a tape to this thread's recorders."""
+    here = state.here
+    here.recorders.append(tape)
+    here.logs.append(ref(tape))
+    if len(here.logs) > LOGS:       # where nothing waits nobody looks at them
+        here.logs = [log for log in here.logs if (tape := log()) is not None and tape.noting]
+
+
 class _State(threading.local):
     """Of one thread: the interpreter (None: eager), the device scope, the recorders."""
 
@@ -137,6 +146,7 @@ _convert: Callable
 _bind: Callable
 _append: Callable[[Here, OpDef, tuple, tuple], Any]
 MEMO_LIMIT = 4096
+LOGS = 16                     # of tapes, before those that ended are forgotten
 
 
 def install_tensor(tensor: type, convert: Callable) -> None:

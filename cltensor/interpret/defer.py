@@ -35,14 +35,31 @@ from cltensor.core.spec import sig_of
 from cltensor.core.tensor import Tensor
 from cltensor.interpret.eager import infer_specs, input_specs, place
 from cltensor.interpret.tiers import Way
-from cltensor.interpret.trie import HEAVY, HELD, LEAVES, REFUSED, REPEATS, SHAPED, State, key_of, marks_of, root_of
+from cltensor.interpret.trie import (
+    FULL,
+    HEAVY,
+    HELD,
+    LEAVES,
+    MOST_NUMBERS,
+    OPS,
+    REFUSED,
+    REPEATS,
+    SHAPED,
+    STEPS,
+    State,
+    key_of,
+    marks_of,
+    root_of,
+)
+from cltensor.interpret.trie import SLOTS as VALUES
 from cltensor.runtime import device as devices
 
-__all__ = ["Pending", "flush", "code_of", "active", "using", "restart"]
+__all__ = ["Pending", "flush", "pause", "code_of", "active", "using", "restart"]
 
 NEVER = 1 << 62                 # ops to run at once: all
 WINDOW, PROBE = 64, 16          # flushes looked at; as many after a rest
 REST, LONGEST = 1024, 1 << 16   # ops that run at once when most of them gained nothing; twice as many each time
+LIGHT = 1 << 16                 # bytes of leaves up to which several steps may be one block
 DTYPES = (float32, float16, bool_)
 _NUMBERS = frozenset(kind for kind, sig in SLOTS.items() if sig.slot != "bool" and not issubclass(kind, Late))
 _codes: dict[tuple, int] = {}   # (op, attributes) -> what edges call it; 0: it never waits
@@ -57,14 +74,16 @@ class Pending:
     cycle would keep every buffer until the garbage collector comes.
     """
 
-    __slots__ = ("device", "state", "inputs", "slots", "tensors", "owner", "history", "__weakref__")
+    __slots__ = ("device", "state", "begun", "inputs", "slots", "tensors", "owner", "history", "__weakref__")
 
     def __init__(self, device: Any, history: list | None = None):
-        self.device, self.state, self.owner = device, root_of(device), get_ident()
+        self.device, self.owner = device, get_ident()
+        self.state = self.begun = root_of(device)       # now, and at the last pause
         self.inputs: list = []
         self.slots: dict[Tensor, int] = {}
         self.tensors: list[Tensor] = []
-        self.history = [0, 0, REST] if history is None else history     # flushes, those without gain, rest
+        # flushes, those without gain, rest, whether blocks of several steps were cut
+        self.history = [0, 0, REST, 0] if history is None else history
 
     def resolve(self, t: Tensor) -> None:
         """Give a tensor that waits here its buffer."""
@@ -118,7 +137,7 @@ class Pending:
             useless = 2 * history[1] > history[0]
             if useless:
                 here.immediate, here.pending = history[2], None
-            history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST
+            history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST, 0
 
     def _compute(self, t: Tensor) -> None:
         """The value of one tensor, for a thread that is not the owner. Nothing of the block is changed."""
@@ -131,11 +150,38 @@ class Pending:
         t.settle(way.run(inputs)[0])
 
     def full(self, why: int) -> None:
-        """A limit is reached: run, unless it is the bytes of leaves and they are held elsewhere too."""
+        """A limit is reached: run, unless it is the bytes of leaves and they are held elsewhere too, or a further step
+        of a loop began in this block, and that one is not full."""
+        at, begun = self.state, self.begun
+        if why == FULL and begun.ops and at.ops - begun.ops < OPS and _fits(at.ops, at.slot, at.leaves, at.numbers):
+            return
         if why == HEAVY and sum(x.sig.spec.nbytes for x in self.inputs
                                 if type(x) is Tensor and sys.getrefcount(x) <= 4) <= HELD:
             return
+        self.cut()
+
+    def cut(self) -> None:
+        """Run in the middle of a step; where that follows another step, steps are blocks of their own for a while, or
+        no two blocks would be alike."""
+        self.history[3] |= self.begun.ops
         self.flush()
+
+
+    def pause(self) -> None:
+        """A step of a loop ends here, perhaps: run, unless there is room for another such step, and it is small."""
+        at, begun = self.state, self.begun
+        if at is begun:
+            return
+        leaves = at.leaves - begun.leaves if begun.ops else 1       # the first step brings what all of them read
+        if at.held <= LIGHT and not self.history[3] and _fits(2 * at.ops - begun.ops, 2 * at.slot - begun.slot,
+                                                              at.leaves + leaves, 2 * at.numbers - begun.numbers):
+            self.begun = at
+        else:
+            self.flush()
+
+
+def _fits(ops: int, slot: int, leaves: int, numbers: int) -> bool:
+    return ops <= STEPS * OPS and slot < STEPS * VALUES and leaves < LEAVES and numbers < MOST_NUMBERS
 
 
 class Failed:
@@ -244,7 +290,7 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
     if numbers and not _typed(op, operands):
         return None
     if leaves and block.state.leaves + len(leaves) > LEAVES and block.tensors:
-        block.flush()
+        block.cut()
         return append(here, op, inputs, attrs)
     edge = (code, *operands) if op.variadic else key_of(code, operands)
     after = at.next.get(edge)
@@ -318,6 +364,12 @@ def flush() -> None:
     """Run what this thread has pending, on all devices."""
     for block in list(state.here.blocks.values()):
         block.flush()
+
+
+def pause() -> None:
+    """Between the steps of a loop: run what is pending, unless the next step may be in the same block."""
+    for block in list(state.here.blocks.values()):
+        block.pause()
 
 
 def active() -> bool:

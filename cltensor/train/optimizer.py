@@ -213,7 +213,7 @@ class Optimizer(Trackable):
                 state.interpreter.effect(self._finish_late(), tuple(v for v in self.variables() if v.on_host))
             if global_step is not None:
                 global_step.assign_add(1)
-        defer.flush()
+        defer.pause()
         return None if graph is None else graph.operation(first, name or self._name)
 
     def _pair(self, pair: Any) -> tuple:
