@@ -7,7 +7,8 @@
 `append` stands in the gate before the immediate path; shortcuts.py has the same for the public functions that take
 one or two arguments. Shapes, dtypes and users' errors come at the call: all is
 looked up first, and the block is changed last. A block runs (`flush`) when it is full, when a value of it is read,
-when a tape begins (so that the steps of a loop are cut alike) and after an optimizer's update.
+when a tape begins (so that the steps of a loop are cut alike) and after an optimizer's update, unless steps are so
+small that several go into one block (`pause`).
 
 A block belongs to one thread and device, and no other thread touches it: one that reads a pending tensor computes
 that value for itself, from the same path and inputs, which only grow. So there is no lock.
@@ -82,7 +83,7 @@ class Pending:
         self.inputs: list = []
         self.slots: dict[Tensor, int] = {}
         self.tensors: list[Tensor] = []
-        # flushes, those without gain, rest, whether blocks of several steps were cut
+        # flushes, those without gain, rest, whether blocks of several steps did no good
         self.history = [0, 0, REST, 0] if history is None else history
 
     def resolve(self, t: Tensor) -> None:
@@ -114,6 +115,8 @@ class Pending:
                 self.history[1] += 1
             elif at.ops == 1:
                 self.history[1] += 1
+            if way.beyond:
+                self.history[3] |= self.begun.ops
             if held:
                 for t, buffer in zip(held, way.run(inputs)):
                     t.settle(buffer)

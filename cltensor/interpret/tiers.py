@@ -69,6 +69,11 @@ class Way:
         run = self.settled
         return (run or self._choose())(inputs)
 
+    @property
+    def beyond(self) -> bool:
+        """True if the interpreter was tried, and cannot."""
+        return self._interpreted is None
+
     def _choose(self) -> Run:
         """How to run now; kept in `settled` once that is how it stays."""
         self.seen += 1

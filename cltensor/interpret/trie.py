@@ -23,7 +23,7 @@ __all__ = ["State", "Edge", "key_of", "NUMBER", "REFUSED", "root_of", "marks_of"
            "HELD", "SHAPED", "REPEATS", "STEPS", "MOST_NUMBERS", "FULL"]
 
 OPS, SLOTS, LEAVES, NUMBERS = 24, 32, 10, 12        # a block of that many is full
-STEPS, MOST_NUMBERS = 4, 16     # small ones may hold so many steps of a loop, and numbers
+STEPS, MOST_NUMBERS = 5, 24     # a small one may hold that many steps of a loop, and numbers
 HELD = 64 << 20             # bytes of leaves from which on it is looked at whether the block alone holds them
 STATES = 20_000             # 26 MB with their plans; then the trie starts anew
 NUMBER = 1023               # stands for a Python number in an edge

@@ -21,7 +21,7 @@ from cltensor.kernels.vm_code import KEPT, NB, Beyond, Section, encode, texts
 
 __all__ = ["lower_interpreted", "VARIANTS"]
 
-VARIANTS = ((10, 8), (18, 16))  # buffers and numbers a program takes; a step of linear regression takes the first
+VARIANTS = ((10, 8), (18, 24))  # buffers and numbers a program takes; a step of linear regression takes the first
 
 
 def lower_interpreted(block: Block, target: Any) -> Plan | None:

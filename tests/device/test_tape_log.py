@@ -15,8 +15,9 @@ import pytest
 
 import cltensor as tf
 from cltensor.autodiff import recall
+from cltensor.core.dispatch import LOGS, state
 from cltensor.core.tensor import from_numpy
-from cltensor.interpret import defer
+from cltensor.interpret import defer, trie
 
 
 @pytest.fixture(autouse=True)
@@ -45,23 +46,70 @@ def both_ways(program, times=4):
     return found
 
 
-def test_every_turn_but_the_first_is_remembered(monkeypatch):
+def test_gradients_seen_before_are_not_walked(monkeypatch):
     walks = []
     original = tf.GradientTape._walk
     monkeypatch.setattr(tf.GradientTape, "_walk", lambda self, *a: walks.append(1) or original(self, *a))
     x, w, b = tensor(1), tf.Variable(2.0), tf.Variable(array(2))
-    for i in range(6):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(x * w + b * float(i)))      # no rule of a watched input reads 2.0 ** i
-            loss = loss * 3.0
-        w.assign_sub(tape.gradient(loss, [w, b])[0] * 0.1)
-    assert len(walks) == 6              # the rule of b reads i
-    walks.clear()
-    for i in range(6):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(x * w + b + float(i)))
-        w.assign_sub(tape.gradient(loss, [w, b])[0] * (0.1 + i))
-    assert len(walks) == 1
+
+    def turns(n, forward):
+        for i in range(n):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(forward(float(i))))
+            w.assign_sub(tape.gradient(loss, [w, b])[0] * (0.1 + i))
+        defer.flush()
+        return len(walks)
+    most = turns(20, lambda i: x * w + b + i)           # no rule reads i
+    assert most <= trie.STEPS + 1
+    assert turns(40, lambda i: x * w + b + i) == most
+    assert turns(10, lambda i: x * w + b * i) == most + 10      # the rule of b does
+
+
+def test_small_steps_share_a_block(device):
+    x, w = tensor(1), tf.Variable(2.0)
+
+    def turns(n, x, read=99):
+        defer.flush()
+        before = device.queue.launch_count
+        values = []
+        for i in range(n):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(x * w))
+            w.assign_sub(tape.gradient(loss, [w])[0] * 1e-3)
+            if i % read == read - 1:
+                values.append(float(loss))
+        values.append(float(w))
+        return values, device.queue.launch_count - before
+    with defer.using("0"):
+        w.assign(2.0)
+        want, _ = turns(30, x, 7)
+    for _ in range(3):
+        w.assign(2.0)
+        got, launches = turns(30, x, 7)
+        assert got == want
+    if device.traits.schedule == "cpu":
+        assert launches <= 4 * 2 + 2
+        large = tensor(3, (defer.LIGHT,))
+        for _ in range(3):
+            _, launches = turns(8, large)
+        assert launches >= 8                            # each step begins at once
+
+
+def test_steps_of_growing_length_and_ragged_batches():
+    def program(i):
+        w, answers = tf.Variable(array(1)), []
+        for k in range(12):
+            x = tensor(k) if i else tensor(0)           # a leaf of its own
+            with tf.GradientTape() as tape:
+                y = w * x
+                for _ in range(k if i == 2 else 2):
+                    y = tf.tanh(y) * 1.5 + x
+                loss = tf.reduce_sum(y)
+            g, = tape.gradient(loss, [w])
+            w.assign_sub(g * 0.01)
+            answers.append(g)
+        return [*answers[::5], w.read_value()]
+    both_ways(program)
 
 
 @pytest.mark.parametrize("number", [3.0, 2.0, 0.0, -0.0, float("inf")])
@@ -273,6 +321,17 @@ def test_no_cycle_keeps_a_tape_alive(device):
         assert tf.memory_stats(device)["bytes_in_use"] == before
     finally:
         gc.enable()
+
+
+def test_tapes_that_ended_are_forgotten():
+    w = tf.Variable(array(1, (3, 3)))
+    for mode in "01":
+        with defer.using(mode):
+            for _ in range(100):
+                with tf.GradientTape() as tape:
+                    y = tf.matmul(w, w)
+                tape.gradient(y, w)
+            assert len(state.here.logs) <= LOGS + 1
 
 
 def test_memos_are_bounded(monkeypatch):
