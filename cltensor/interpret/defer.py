@@ -83,8 +83,8 @@ class Pending:
         self.inputs: list = []
         self.slots: dict[Tensor, int] = {}
         self.tensors: list[Tensor] = []
-        # flushes, those without gain, rest, whether blocks of several steps did no good
-        self.history = [0, 0, REST, 0] if history is None else history
+        # flushes, those without gain, rest, ops of a block of several steps that did no good
+        self.history = [0, 0, REST, NEVER] if history is None else history
 
     def resolve(self, t: Tensor) -> None:
         """Give a tensor that waits here its buffer."""
@@ -115,8 +115,8 @@ class Pending:
                 self.history[1] += 1
             elif at.ops == 1:
                 self.history[1] += 1
-            if way.beyond:
-                self.history[3] |= self.begun.ops
+            if way.beyond and self.begun.ops:
+                self.history[3] = min(self.history[3], at.ops)
             if held:
                 for t, buffer in zip(held, way.run(inputs)):
                     t.settle(buffer)
@@ -140,7 +140,7 @@ class Pending:
             useless = 2 * history[1] > history[0]
             if useless:
                 here.immediate, here.pending = history[2], None
-            history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST, 0
+            history[:] = 0, 0, min(2 * history[2], LONGEST) if useless else REST, NEVER
 
     def _compute(self, t: Tensor) -> None:
         """The value of one tensor, for a thread that is not the owner. Nothing of the block is changed."""
@@ -164,9 +164,10 @@ class Pending:
         self.cut()
 
     def cut(self) -> None:
-        """Run in the middle of a step; where that follows another step, steps are blocks of their own for a while, or
-        no two blocks would be alike."""
-        self.history[3] |= self.begun.ops
+        """Run in the middle of a step; where that follows another step, blocks are smaller for a while, or no two of
+        them would be alike."""
+        if self.begun.ops:
+            self.history[3] = min(self.history[3], self.state.ops)
         self.flush()
 
 
@@ -176,8 +177,9 @@ class Pending:
         if at is begun:
             return
         leaves = at.leaves - begun.leaves if begun.ops else 1       # the first step brings what all of them read
-        if at.held <= LIGHT and not self.history[3] and _fits(2 * at.ops - begun.ops, 2 * at.slot - begun.slot,
-                                                              at.leaves + leaves, 2 * at.numbers - begun.numbers):
+        if (at.held <= LIGHT and 2 * at.ops - begun.ops < self.history[3]
+                and _fits(2 * at.ops - begun.ops, 2 * at.slot - begun.slot, at.leaves + leaves,
+                          2 * at.numbers - begun.numbers)):
             self.begun = at
         else:
             self.flush()
