@@ -302,7 +302,7 @@ def append(here: Here, op: OpDef, inputs: tuple, attrs: tuple) -> Tensor | None:
     if after is None:
         after = _infer(at, edge, block, op, inputs, attrs, operands)
     if after is None:
-        block.flush()
+        block.cut()
         return append(here, op, inputs, attrs)
     if after is REFUSED:
         return None

@@ -178,7 +178,8 @@ def _single(step: BoundLaunch, device: Any, sig: Any) -> Run:
     nbytes = sig.spec.nbytes
 
     def run(inputs: tuple) -> Tensor:
-        values = [inputs[i].buffer.mem for i in ins]
+        held = [inputs[i].buffer for i in ins]      # another thread may give a tensor that waited its own copy
+        values = [block.mem for block in held]
         if slots:
             numbers = [cast(inputs[i]) for i, cast in slots]
             block = allocate(nbytes)

@@ -205,7 +205,8 @@ def _fused(structure: Structure, plan: Any, device: Any) -> Run:
         made = [allocate(n) for n in sizes]
         works = [allocate(n) for n in workspace]
         for one in launches:
-            args = [values[i].buffer.mem for i in one.ins]
+            held = [values[i].buffer for i in one.ins]      # another thread may put its own copy into a tensor
+            args = [block.mem for block in held]
             args += [made[i].mem for i in one.outs]
             if works:
                 args += [works[i].mem for i in one.works]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -342,7 +343,8 @@ def test_another_thread_reads_a_pending_tensor():
     np.testing.assert_array_equal(z.numpy(), (y + 1.0).numpy())
 
 
-def test_two_threads_swap_pending_tensors():
+@pytest.mark.parametrize("turn", range(8))
+def test_two_threads_swap_pending_tensors(turn):
     start, rounds = threading.Barrier(2), 300
     board = [[None] * rounds, [None] * rounds]
 
@@ -357,8 +359,13 @@ def test_two_threads_swap_pending_tensors():
             if other is not None:
                 seen.append((i, (other * 2.0) + x))
         return [(i, t.numpy()) for i, t in seen]
-    with ThreadPoolExecutor(2) as pool:
-        found = [f.result() for f in [pool.submit(run, 0), pool.submit(run, 1)]]
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            found = [f.result() for f in [pool.submit(run, 0), pool.submit(run, 1)]]
+    finally:
+        sys.setswitchinterval(often)
     for me, values in enumerate(found):
         for i, t in values:
             np.testing.assert_array_equal(t, np.full(33, (2 - me + i) * 2.0 + me + 1, np.float32))
