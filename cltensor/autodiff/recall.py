@@ -1,6 +1,6 @@
 """Asking for a gradient again: where everything waits in one block, the backward pass is one step along its trie.
 
-A training step that fits a block (interpret/defer.py) appends the same ops at every turn: the forward ones because
+A training step that fits a block (interpret/pending.py) appends the same ops at every turn: the forward ones because
 the program asks for them, the backward ones because the rules do. The path of the block says all that the rules depend
 on; so what the walk appended the first time, it would append again. It is remembered where the path ends, as an edge
 that leads over many ops: the state it ended in, the numbers and constants it brought, and where the gradients are.
@@ -19,7 +19,7 @@ from math import copysign
 
 from cltensor.core.dispatch import MEMO_LIMIT, state
 from cltensor.core.tensor import Tensor
-from cltensor.interpret.defer import Pending
+from cltensor.interpret.pending import Pending
 from cltensor.interpret.trie import State
 
 __all__ = ["Question", "question"]

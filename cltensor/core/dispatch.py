@@ -31,7 +31,7 @@ __all__ = ["execute", "state", "Here", "current_device", "device_scope", "eagerl
 class Here:
     """What the gate looks at in one thread, gathered in one object, as reading a thread-local is dear.
 
-    `pending` is the block that ops are appended to now (see interpret/defer.py), None while there is none. It
+    `pending` is the block that ops are appended to now (interpret/pending.py), None while there is none. It
     belongs to a device and to eager execution: who changes the interpreter or the device puts it away, and the
     next op finds the right one again. `immediate` counts the ops to run at once before that is tried.
     """

@@ -3,7 +3,7 @@
 A tensor is a Sig (interned shape, dtype and device) and a buffer. Small tensors made from Python values
 also keep a host copy: their value is visible to shape inference without a sync, and their buffer is
 uploaded only when a kernel asks. The result of a deferred op has no buffer yet: it waits in a pending block
-(interpret/defer.py). `Tensor.buffer` is the one place that reads the buffer, and computes what is pending.
+(interpret/pending.py). `Tensor.buffer` is the one place that reads the buffer, and computes what is pending.
 
 Operators and methods that are ops (`+`, `[]`, `.gpu()`) are installed by ops/operators.py.
 """

@@ -17,7 +17,7 @@ import cltensor as tf
 from cltensor.base.errors import FailedPreconditionError, ResourceExhaustedError
 from cltensor.core.dispatch import state
 from cltensor.core.tensor import from_numpy
-from cltensor.interpret import defer, tiers, trie
+from cltensor.interpret import defer, pending, tiers, trie
 from cltensor.runtime.queue import no_host_reads
 
 
@@ -463,7 +463,7 @@ def test_back_off_and_return():
         rests.append(state.here.immediate)
         while state.here.immediate:
             y = x * 1.5
-    assert rests[1] > 1.5 * rests[0] > defer.REST
+    assert rests[1] > 1.5 * rests[0] > pending.REST
     assert waits(y + 1.0)
 
 

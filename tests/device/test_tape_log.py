@@ -17,7 +17,7 @@ import cltensor as tf
 from cltensor.autodiff import recall
 from cltensor.core.dispatch import LOGS, state
 from cltensor.core.tensor import from_numpy
-from cltensor.interpret import defer, trie
+from cltensor.interpret import defer, pending, trie
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_small_steps_share_a_block(device):
         assert got == want
     if device.traits.schedule == "cpu":
         assert launches <= 4 * 2 + 2
-        large = tensor(3, (defer.LIGHT,))
+        large = tensor(3, (pending.LIGHT,))
         for _ in range(3):
             _, launches = turns(8, large)
         assert launches >= 8                            # each step begins at once
