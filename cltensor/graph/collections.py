@@ -12,7 +12,7 @@ from typing import Any
 from cltensor.core.dispatch import state
 
 __all__ = ["GraphKeys", "add_to_collection", "add_to_collections", "get_collection", "get_collection_ref",
-           "keys_for", "forget"]
+           "Collections", "keys_for", "forget"]
 
 
 class GraphKeys:
@@ -77,11 +77,38 @@ def get_collection(key: Any, scope: str | None = None) -> list:
     Args:
         scope: keep only what has a name that begins with this regular expression.
     """
-    found = list(_lists().get(key, ()))
+    return _chosen(_lists(), key, scope)
+
+
+def _chosen(lists: dict[Any, list], key: Any, scope: str | None) -> list:
+    """A copy of one of these lists, as `get_collection` gives it."""
+    found = list(lists.get(key, ()))
     if scope is None:
         return found
     begins = re.compile(scope)
     return [x for x in found if begins.match(getattr(x, "name", None) or "")]
+
+
+class Collections:
+    """What a graph offers of its lists, whether or not it is the default one."""
+
+    collections: dict[Any, list]
+
+    def get_collection(self, name: Any, scope: str | None = None) -> list:
+        """`tf.get_collection` of this graph."""
+        return _chosen(self.collections, name, scope)
+
+    def get_collection_ref(self, name: Any) -> list:
+        """The list itself: what is done to it stays done."""
+        return self.collections.setdefault(name, [])
+
+    def add_to_collection(self, name: Any, value: Any) -> None:
+        """`tf.add_to_collection` of this graph."""
+        self.get_collection_ref(name).append(value)
+
+    def get_all_collection_keys(self) -> list:
+        """Names of the collections that are not empty."""
+        return [key for key, values in self.collections.items() if values]
 
 
 def keys_for(variable: Any) -> list:

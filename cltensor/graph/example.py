@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cltensor.base import nest
 from cltensor.base.dtypes import as_dtype
+from cltensor.base.errors import InvalidArgumentError
 from cltensor.core.dispatch import eagerly, state
 from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
@@ -65,7 +66,7 @@ def infer(op: OpDef, specs: tuple, attrs: tuple) -> tuple:
     """Specs of an op's results; by example where its row cannot tell them from open sizes."""
     try:
         return infer_specs(op, specs, attrs)
-    except Exception as error:
+    except InvalidArgumentError as error:       # a row says so of shapes; other errors stay
         if any(s.shape is None for s in specs) or all(None not in s.shape for s in specs):
             raise
         failed = error
@@ -73,7 +74,7 @@ def infer(op: OpDef, specs: tuple, attrs: tuple) -> tuple:
     for size in (*SIZES, *sorted(known_sizes(specs))):
         try:
             found.append((size, infer_specs(op, tuple(closed(s, size) for s in specs), attrs)))
-        except Exception:
+        except InvalidArgumentError:
             continue
         if size not in SIZES:
             break

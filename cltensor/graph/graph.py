@@ -32,7 +32,7 @@ from cltensor.ops.variable import Variable
 __all__ = ["Graph", "Operation", "graph_for", "get_default_graph", "reset_default_graph", "on_reset"]
 
 
-class Graph(Recording):
+class Graph(collections.Collections, Recording):
     """A graph of operations.
 
     Example:

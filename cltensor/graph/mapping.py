@@ -175,9 +175,7 @@ def foldl(fn: Callable, elems: Any, initializer: Any = None, parallel_iterations
         >>> tf.foldl(lambda a, x: a * 10 + x, tf.constant([1, 2, 3])).numpy()
         np.int32(123)
     """
-    if not isinstance(state.interpreter, Recording):
-        return _fold("foldl", fn, elems, initializer, False)[-1]
-    return _recorded_fold("foldl", fn, elems, initializer, False, False)
+    return _last("foldl", fn, elems, initializer)
 
 
 def foldr(fn: Callable, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
@@ -189,6 +187,11 @@ def foldr(fn: Callable, elems: Any, initializer: Any = None, parallel_iterations
         >>> tf.foldr(lambda a, x: a * 10 + x, tf.constant([1, 2, 3])).numpy()
         np.int32(321)
     """
+    return _last("foldr", fn, elems, initializer)
+
+
+def _last(op: str, fn: Callable, elems: Any, initializer: Any) -> Any:
+    reverse = op == "foldr"
     if not isinstance(state.interpreter, Recording):
-        return _fold("foldr", fn, elems, initializer, True)[-1]
-    return _recorded_fold("foldr", fn, elems, initializer, True, False)
+        return _fold(op, fn, elems, initializer, reverse)[-1]
+    return _recorded_fold(op, fn, elems, initializer, reverse, False)

@@ -263,6 +263,17 @@ def test_collections(graph):
     assert len(tf.get_collection("a")) == 2 and tf.get_collection("b") == []
 
 
+def test_collections_of_a_graph_that_is_not_the_default(graph):
+    v = tf.get_variable("net/w", [2])
+    with tf.Graph().as_default() as other:
+        assert graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES) == [v] and other.get_all_collection_keys() == []
+    assert graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope="other") == []
+    graph.add_to_collection("mine", 1)
+    graph.get_collection_ref("mine").append(2)
+    assert graph.get_collection("mine") == tf.get_collection("mine") == [1, 2]
+    assert graph.get_all_collection_keys() == [tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.TRAINABLE_VARIABLES, "mine"]
+
+
 def test_eager_collections_end_with_reset():
     tf.add_to_collection("mine", 1)
     assert tf.get_collection("mine") == [1]
