@@ -139,6 +139,8 @@ class BoundLaunch:
             return self.held[-1]
         if kind == "error":
             return device.queue.error_word
+        if kind == "tally":
+            return device.queue.tally
         if kind == "opid":
             return np.int32(arm(op.name, op.fails or "indices"))
         if kind == "null":

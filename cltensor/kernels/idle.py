@@ -12,7 +12,8 @@ __all__ = ["idle"]
 
 # which of a kernel's `ulong` arguments says how much there is to do
 _AMOUNT = {("elementwise", "elementwise"): 1, ("chain", "chain"): -2, ("vm", "vm"): 0, ("reduce", "rows"): 0,
-           ("reduce", "columns"): 0, ("reduce", "wide"): 0}
+           ("reduce", "whole"): 0, ("reduce_columns", "columns"): 0, ("reduce_columns", "wide"): 0,
+           ("reduce_columns", "flat"): 0}
 
 
 def idle(launch: Launch) -> Launch | None:

@@ -10,6 +10,7 @@ device traits it is memoised by the gate and can be tested without a device. An 
     ("slot", i, ctype)      a number known at the call: the i-th input is a Python scalar
     ("table", (v, ...))     a constant buffer of int64 (`__global const long *`), uploaded once when bound
     ("error",)              the queue's error word (`__global int *`)
+    ("tally",)              the queue's tally (`__global int *`): a count of 0, to be left so, and 63 words to use
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Launch", "Plan", "IN", "OUT", "WORK", "SCALAR", "SLOT", "TABLE", "ERROR", "launch"]
+__all__ = ["Launch", "Plan", "IN", "OUT", "WORK", "SCALAR", "SLOT", "TABLE", "ERROR", "TALLY", "launch"]
 
 
 def IN(i: int) -> tuple:
@@ -51,6 +52,7 @@ def TABLE(values: Any) -> tuple:
 
 
 ERROR = ("error",)
+TALLY = ("tally",)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,21 @@
-## Reduce one axis of a dense array seen as [outer, R, inner]: out[o, i] = final(op over r of map(in[o, r, i])).
+## Reduce the last axis of a dense array seen as [rows, R]: out[r] = final(op over j of map(in[r, j])).
 ##
 ## Kernels, chosen by the shape:
-##   rows     inner == 1: R adjacent elements per result
-##   columns  inner > 1: vectors lie along `inner`, the walk goes down the rows
-##   wide     the same for inner >= 128 (cpu): eight rows at a time are added into accumulators in the cache,
-##            so that memory is read in long runs
-##   lanes    inner == 1, R < 16 (gpu): a row per item
+##   rows     a row, or a piece of one, per result
+##   whole    a few long rows (cpu): cut into pieces, and whoever ends last puts the pieces together
+##   lanes    R < 16 (gpu): a row per item
 ##
-## All but lanes may cut R into blocks (`chunks`), one partial result each; a second launch reduces the
-## partials [outer, chunks, inner]. Cuts follow from sizes alone, and every sum is a fixed tree of vectors, so
-## the bits never change from run to run.
+## Rows may be cut into blocks (`chunks`), one partial result each. Either a second launch reduces the partials
+## [rows, chunks], or (`whole`) they lie in the queue's tally: word 0 counts the groups that are done, partials follow
+## it. The last group finds all others' partials there, which only atomic functions have touched, takes them in order,
+## and leaves the count at zero. No group waits for another, so any order of groups will do. Cuts follow from sizes
+## alone, and every sum is a fixed tree of vectors, so the bits never change from run to run.
 ##
-##     rows      unit u = row * chunks + c                   -> out[u]
-##     columns   unit u = (o * chunks + c) * strips + s      -> out[(o * chunks + c) * inner + 64 s ...]
-##     wide      the same with strips of `width` columns
-##
-## schedule cpu: one work-item per group walks `per` adjacent units; vectors of 16, four accumulators. Sixteen
-## results of rows are folded at once, halves on halves, and stored as a vector.
-## schedule gpu: 64 items share a row and end in a local-memory tree, or take one column (or row) each.
+## schedule cpu: one work-item per group walks `per` adjacent units, u = row * chunks + c; vectors of 16, four
+## accumulators. Rows of a cache line and more are walked ABREAST at a time: the caches' prefetchers follow several
+## runs of memory better than one. Sixteen results are folded at once, halves on halves, and stored as a vector.
+## Rows of two to four elements are gathered sixteen at a time, and added as the lanes of a fold would be.
+## schedule gpu: 64 items share a row and end in a local-memory tree, or take one row each.
 ##
 ## Params
 ##   schedule  "cpu" or "gpu"
@@ -28,27 +26,30 @@
 <%!
 from cltensor.kernels.accumulate import accumulator, combine, identity, load_acc, store_acc, LANES
 %>
+<%namespace name="parts" file="reduce_words.cl.mako"/>
 <%
 A = accumulator(src)
 T, T16, M16 = A.compute, A.compute + "16", A.mask + "16"
 ID = identity(op, src)
+ABREAST = 4 if A.size == 4 else 2       # accumulators that fit the registers
 def C(v, a, b): return combine(op, A, v, a, b)
 def LOAD(v, p): return load_acc(src, v, "0", p)
 def STORE(v, value, p): return store_acc(dst, v, value, "0", p)
 %>
+${parts.needs(schedule, op, src, map, final)}
 % if schedule == "cpu":
-inline ${T16} map16(${T16} x) { return ${map}; }
-inline ${T16} final16(${T16} x, ${T} s) { ${T16} scale = (${T16})(s); return ${final}; }
-% endif
-inline ${T} map1(${T} x) { return ${map}; }
-inline ${T} final1(${T} x, ${T} scale) { return ${final}; }
-% if schedule == "cpu":
+// What follows the last 64 elements of a row of len >= 16: whole vectors, and a vector that ends at the last
+// element, whose lanes that were already taken count as the identity. `s` holds the four accumulators so far.
+#define REST(s, p, i, len) \
+    size_t j = i; \
+    for (; j + 16 <= len; j += 16) s##0 = both16(s##0, map16(${LOAD(16, "p + j")})); \
+    if (j < len) { \
+        const ${M16} fresh = (${M16})(${LANES}) >= (${M16})((${dt(A).mask})(16 - (len - j))); \
+        s##1 = both16(s##1, select(none, map16(${LOAD(16, "p + len - 16")}), fresh)); \
+    }
 
-inline ${T16} both16(${T16} a, ${T16} b) { return ${C(16, "a", "b")}; }
-
-// Sixteen partial results of `len` adjacent elements. The tail is a full vector that ends at the last element;
-// lanes that the loop has already taken count as the identity. A row of less than a vector is read past its
-// end if `room` elements allow it.
+// Sixteen partial results of `len` adjacent elements. A row of less than a vector is read past its end if `room`
+// elements allow it.
 __attribute__((always_inline))
 inline ${T16} along(__global const ${dt(src).cl} *p, const size_t len, const size_t room)
 {
@@ -67,12 +68,38 @@ inline ${T16} along(__global const ${dt(src).cl} *p, const size_t len, const siz
         s${k} = both16(s${k}, map16(${LOAD(16, f"p + i + {16 * k}")}));
 % endfor
     }
-    for (; i + 16 <= len; i += 16) s0 = both16(s0, map16(${LOAD(16, "p + i")}));
-    if (i < len) {
-        const ${M16} fresh = (${M16})(${LANES}) >= (${M16})((${dt(A).mask})(16 - (len - i)));
-        s1 = both16(s1, select(none, map16(${LOAD(16, "p + len - 16")}), fresh));
-    }
+    REST(s, p, i, len)
     return both16(both16(s0, s1), both16(s2, s3));
+}
+
+// The same of ${ABREAST} runs of len >= 16 elements, `apart` from each other.
+inline void abreast(__global const ${dt(src).cl} *p, const size_t apart, const size_t len, ${T16} *t)
+{
+    const ${T16} none = (${T16})(${ID});
+% for r in range(ABREAST):
+    ${T16} s${r}0 = none, s${r}1 = none, s${r}2 = none, s${r}3 = none;
+    __global const ${dt(src).cl} *p${r} = p + ${r} * apart;
+% endfor
+    size_t i = 0;
+    for (; i + 64 <= len; i += 64) {
+% for r in range(ABREAST):
+% for k in range(4):
+        s${r}${k} = both16(s${r}${k}, map16(${LOAD(16, f"p{r} + i + {16 * k}")}));
+% endfor
+% endfor
+    }
+% for r in range(ABREAST):
+    {
+        REST(s${r}, p${r}, i, len)
+        t[${r}] = both16(both16(s${r}0, s${r}1), both16(s${r}2, s${r}3));
+    }
+% endfor
+}
+
+// One element of each of sixteen rows.
+inline ${T16} down(__global const ${dt(src).cl} *p, const size_t R)
+{
+    return map16((${T16})(${", ".join(LOAD(1, f"p + {l} * R") for l in range(16))}));
 }
 
 <%
@@ -97,14 +124,32 @@ SOLO __kernel void rows(__global ${dt(dst).cl} *out, __global const ${dt(src).cl
     const size_t end = min((size_t)(u + per), (size_t)(rows * chunks)), n = rows * R;
     size_t row = u / chunks, c = u % chunks;
     while (u < end) {
-        ${T16} t[16];
         const uint some = min((size_t)16, (size_t)(end - u));
-        for (uint l = 0; l < some; ++l) {
+        if (some == 16 && R <= 4) {
+            __global const ${dt(src).cl} *p = in + u * R;
+            const ${T16} none = (${T16})(${ID});
+            ${T16} s = both16(none, down(p, R)), odd = none;
+            if (R > 1) odd = both16(none, down(p + 1, R));
+            if (R > 2) s = both16(s, both16(none, down(p + 2, R)));
+            if (R > 3) odd = both16(odd, both16(none, down(p + 3, R)));
+            s = final16(both16(s, odd), scale);
+            ${STORE(16, "s", "out + u")};
+            u += 16;
+            continue;
+        }
+        ${T16} t[16];
+        uint l = 0;
+        if (chunks == 1) {
+            if (R >= 64)
+                for (; l + ${ABREAST} <= some; l += ${ABREAST}) abreast(in + (u + l) * R, R, R, t + l);
+            for (; l < some; ++l) t[l] = along(in + (u + l) * R, R, n - (u + l) * R);
+        }
+        for (; l < some; ++l) {
             const size_t first = row * R + c * chunk;
             t[l] = along(in + first, min((size_t)chunk, (size_t)(R - c * chunk)), n - first);
             if (++c == chunks) { c = 0; ++row; }
         }
-        for (uint l = some; l < 16; ++l) t[l] = t[0];
+        for (l = some; l < 16; ++l) t[l] = t[0];
 % for level in range(4):
 % for k in range(8 >> level):
         t[${k}] = fold${level}(t[${2 * k}], t[${2 * k + 1}]);
@@ -116,117 +161,66 @@ SOLO __kernel void rows(__global ${dt(dst).cl} *out, __global const ${dt(src).cl
         } else {
             ${T} w[16];
             vstore16(s, 0, w);
-            for (uint l = 0; l < some; ++l) ${STORE(1, "w[l]", "out + u + l")};
+            for (l = 0; l < some; ++l) ${STORE(1, "w[l]", "out + u + l")};
         }
         u += some;
     }
 }
+% if A.size == 4:
 
-// Sixteen elements from `at`, some of them possibly past the row (their lanes are not stored) but none past n.
-inline ${T16} part(__global const ${dt(src).cl} *in, const size_t at, const size_t n)
+inline ${T} tree(${T16} v)
 {
-    if (at + 16 <= n) return map16(${LOAD(16, "in + at")});
-    ${T} t[16];
-    for (uint l = 0; l < 16; ++l) t[l] = ${LOAD(1, "in + min((size_t)(at + l), n - 1)")};
-    return map16(vload16(0, t));
+    const ${T}8 a = v.lo, b = v.hi, c = ${C(8, "a", "b")};
+    const ${T}4 d = c.lo, e = c.hi, f = ${C(4, "d", "e")};
+    const ${T}2 g = f.lo, h = f.hi, i = ${C(2, "g", "h")};
+    const ${T} j = i.x, k = i.y;
+    return ${C(1, "j", "k")};
 }
 
-SOLO __kernel void columns(__global ${dt(dst).cl} *out, __global const ${dt(src).cl} *in, const ulong outer,
-                           const ulong R, const ulong inner, const ulong strips, const ulong chunks,
-                           const ulong chunk, const ulong per, const ${T} scale)
+// At most 63 units; the order of the last step is that of `along` over the partials.
+SOLO __kernel void whole(__global ${dt(dst).cl} *out, __global const ${dt(src).cl} *in, __global int *tally,
+                         const ulong rows, const ulong R, const ulong chunks, const ulong chunk, const ulong per,
+                         const ${T} scale)
 {
-    const size_t n = outer * R * inner;
+    const size_t units = rows * chunks;
     size_t u = get_group_id(0) * per;
-    const size_t end = min((size_t)(u + per), (size_t)(outer * chunks * strips));
-    for (; u < end; ++u) {
-        const size_t s = u % strips, oc = u / strips, c = oc % chunks, o = oc / chunks;
-        const size_t first = c * chunk, many = min((size_t)chunk, (size_t)(R - first));
-        const size_t at = (o * R + first) * inner + s * 64;
-        __global ${dt(dst).cl} *q = out + oc * inner + s * 64;
-        const uint width = min((size_t)64, (size_t)(inner - s * 64));
-        if (width == 64) {
-            ${T16} s0 = (${T16})(${ID}), s1 = s0, s2 = s0, s3 = s0;
-            __global const ${dt(src).cl} *p = in + at;
-            for (size_t r = 0; r < many; ++r, p += inner) {
-% for k in range(4):
-                s${k} = both16(s${k}, map16(${LOAD(16, f"p + {16 * k}")}));
-% endfor
-            }
-% for k in range(4):
-            ${STORE(16, f"final16(s{k}, scale)", f"q + {16 * k}")};
-% endfor
-            continue;
+    const size_t end = min((size_t)(u + per), units);
+    if (units == 0) return;
+    while (u < end) {
+        ${T16} t[${ABREAST}];
+        const size_t row = u / chunks, c = u - row * chunks, left = R - c * chunk;
+        const uint some = u + ${ABREAST} <= end && ${ABREAST} * chunk <= left ? ${ABREAST} : 1;
+        __global const ${dt(src).cl} *p = in + row * R + c * chunk;
+        if (some == 1) t[0] = along(p, min((size_t)chunk, left), left);
+        else abreast(p, chunk, chunk, t);
+        for (uint l = 0; l < some; ++l) atomic_xchg(tally + 1 + u + l, as_int(tree(t[l])));
+        u += some;
+    }
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    if (atomic_inc(tally) + 1 < (int)get_num_groups(0)) return;
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    atomic_xchg(tally, 0);
+    for (size_t r = 0; r < rows; ++r) {
+        const ${T16} none = (${T16})(${ID});
+        ${T} w[64];
+        ${T16} s0 = none, s1 = none;
+        for (uint i = 0; i < chunks; ++i) w[i] = as_${T}(atomic_or(tally + 1 + r * chunks + i, 0));
+        for (uint i = chunks; i < 64; ++i) w[i] = ${ID};
+        if (chunks < 16) {
+            s0 = vload16(0, w);
+        } else {
+            uint i = 0;
+            for (; i + 16 <= chunks; i += 16) s0 = both16(s0, vload16(0, w + i));
+            const ${M16} fresh = (${M16})(${LANES}) >= (${M16})((${dt(A).mask})(16 - (chunks - i)));
+            if (i < chunks) s1 = both16(s1, select(none, vload16(0, w + chunks - 16), fresh));
+            s0 = both16(both16(s0, s1), both16(none, none));
         }
-        for (uint w = 0; w < width; w += 16) {
-            const uint left = min(16u, width - w);
-            ${T16} s0 = (${T16})(${ID}), s1 = s0, s2 = s0, s3 = s0;
-            size_t r = 0, p = at + w;
-            for (; r + 4 <= many; r += 4, p += 4 * inner) {
-% for k in range(4):
-                s${k} = both16(s${k}, part(in, p + ${k} * inner, n));
-% endfor
-            }
-            for (; r < many; ++r, p += inner) s0 = both16(s0, part(in, p, n));
-            s0 = final16(both16(both16(s0, s1), both16(s2, s3)), scale);
-            if (left == 16) {
-                ${STORE(16, "s0", "q + w")};
-            } else {
-                ${T} t[16];
-                vstore16(s0, 0, t);
-                for (uint l = 0; l < left; ++l) ${STORE(1, "t[l]", "q + w + l")};
-            }
-        }
+        ${T} q[16];
+        vstore16(final16((${T16})(tree(s0)), scale), 0, q);
+        ${STORE(1, "q[0]", "out + r")};
     }
 }
-
-// A unit is a strip of `width` <= 1024 columns (or what is left), its accumulators lie in t. What is no full
-// vector at the end of a strip is a vector that ends there, with an accumulator of its own; only its last lanes
-// are stored. The sum of a column is one chain, as in `columns`: written as a tree, PoCL's compiler splits the
-// vectors into pairs.
-SOLO __kernel void wide(__global ${dt(dst).cl} *out, __global const ${dt(src).cl} *in, const ulong outer,
-                        const ulong R, const ulong inner, const ulong strips, const ulong chunks,
-                        const ulong chunk, const ulong width, const ulong per, const ${T} scale)
-{
-    ${T16} t[65];
-    size_t u = get_group_id(0) * per;
-    const size_t end = min((size_t)(u + per), (size_t)(outer * chunks * strips));
-    for (; u < end; ++u) {
-        const size_t s = u % strips, oc = u / strips, c = oc % chunks, o = oc / chunks;
-        const size_t first = c * chunk, many = min((size_t)chunk, (size_t)(R - first));
-        const size_t columns = min((size_t)width, (size_t)(inner - s * width));
-        const size_t full = columns / 16, left = columns % 16, vectors = full + (left > 0);
-        __global const ${dt(src).cl} *p = in + (o * R + first) * inner + s * width;
-        __global ${dt(dst).cl} *q = out + oc * inner + s * width;
-        for (size_t i = 0; i < vectors; ++i) t[i] = (${T16})(${ID});
-        size_t r = 0;
-        for (; r + 8 <= many; r += 8, p += 8 * inner) {
-            for (size_t i = 0; i < vectors; ++i) {
-                __global const ${dt(src).cl} *a = i < full ? p + 16 * i : p + columns - 16;
-                ${T16} x = t[i];
-% for k in range(8):
-                x = both16(x, map16(${LOAD(16, f"a + {k} * inner")}));
-% endfor
-                t[i] = x;
-            }
-        }
-        for (; r < many; ++r, p += inner) {
-            for (size_t i = 0; i < vectors; ++i) {
-                __global const ${dt(src).cl} *a = i < full ? p + 16 * i : p + columns - 16;
-                const ${T16} x = map16(${LOAD(16, "a")});
-                t[i] = both16(t[i], x);
-            }
-        }
-        for (size_t i = 0; i < full; ++i) {
-            const ${T16} x = final16(t[i], scale);
-            ${STORE(16, "x", "q + 16 * i")};
-        }
-        if (left) {
-            ${T} w[16];
-            vstore16(final16(t[full], scale), 0, w);
-            for (size_t l = 16 - left; l < 16; ++l) ${STORE(1, "w[l]", "q + columns - 16 + l")};
-        }
-    }
-}
+% endif
 % else:
 #define TEAM __attribute__((reqd_work_group_size(64, 1, 1)))
 
@@ -266,24 +260,6 @@ TEAM __kernel void lanes(__global ${dt(dst).cl} *out, __global const ${dt(src).c
             s = ${C(1, "s", "x")};
         }
         ${STORE(1, "final1(s, scale)", "out + r")};
-    }
-}
-
-TEAM __kernel void columns(__global ${dt(dst).cl} *out, __global const ${dt(src).cl} *in, const ulong outer,
-                           const ulong R, const ulong inner, const ulong strips, const ulong chunks,
-                           const ulong chunk, const ulong per, const ${T} scale)
-{
-    const size_t units = outer * chunks * inner;
-    for (size_t u = get_global_id(0); u < units; u += get_global_size(0)) {
-        const size_t i = u % inner, oc = u / inner, c = oc % chunks, o = oc / chunks;
-        const size_t first = c * chunk, many = min((size_t)chunk, (size_t)(R - first));
-        __global const ${dt(src).cl} *p = in + (o * R + first) * inner + i;
-        ${T} s = ${ID};
-        for (size_t r = 0; r < many; ++r, p += inner) {
-            const ${T} x = map1(${LOAD(1, "p")});
-            s = ${C(1, "s", "x")};
-        }
-        ${STORE(1, "final1(s, scale)", "out + u")};
     }
 }
 % endif

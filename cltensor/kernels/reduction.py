@@ -7,18 +7,21 @@ the order of summation, and so the bits.
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.kernels.accumulate import accumulator
-from cltensor.kernels.plan import IN, OUT, SCALAR, WORK, Launch, Plan, launch
+from cltensor.kernels.plan import IN, OUT, SCALAR, TALLY, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import lookup
 
 __all__ = ["passes", "lower_reduce", "lower_argreduce", "spread", "pieces", "DIVIDE"]
 
 DIVIDE = "x / scale"       # the final expression of sums: scale is 1, the count of a mean, 2 of l2_loss
+MOST_PIECES = 63           # of a row that are put together in the queue's tally
 _GRAIN = 32768             # elements below which cutting a reduction again costs more than it gains
+_CHAIN = 4096              # rows that may be added one after the other while there is work for everybody anyway
+_FLAT = 1024               # elements of rows side by side that count as one
 
 
 def passes(shape: tuple, axes: tuple) -> list[tuple[int, int, int]]:
@@ -65,6 +68,8 @@ def pieces(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
         # a gpu item adds a whole piece of a column in one chain: shorter pieces err less and keep more items busy
         grain, most = (_GRAIN, 16) if schedule == "cpu" else (_GRAIN // 4, 64)
         want = min(n // grain, max(1, R // 64), most) if n >= _GRAIN else 1
+        if schedule == "cpu":
+            want = max(1, want // outer, min(want, R // _CHAIN))
         length = -(-R // want)
     else:
         most = 32 if schedule == "cpu" else 512
@@ -73,24 +78,61 @@ def pieces(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
     return -(-R // length), length
 
 
+def _fold(R: int, inner: int) -> int:
+    """How many rows of `inner` < 128 elements count as one: full vectors, and several such rows; 0 if there are too few.
+
+    Example:
+        >>> _fold(1000, 3), _fold(1000, 100), _fold(20, 64), _fold(5, 3)
+        (32, 8, 2, 0)
+    """
+    fold = 16 // gcd(inner, 16)
+    if fold > R:
+        return 0
+    while 2 * fold * inner <= _FLAT and 8 * fold <= R:
+        fold *= 2
+    return fold
+
+
+def _at_once(units: int, target: Any) -> tuple[int, tuple, tuple]:
+    """As `spread`, for the few pieces of a long row: four for an item while every core has two items."""
+    per = max(1, min(4, units // (2 * target.compute_units)))
+    return per, (-(-units // per),), (1,)
+
+
+def _finishes(view: tuple, cut: tuple, acc: DType, target: Any) -> bool:
+    """Whether the group that ends last may put the pieces together, in place of a second launch.
+
+    Its atomic functions are those of 32 bits, and only CPUs are certain to show it what other groups wrote.
+    """
+    (outer, _, inner), (chunks, _) = view, cut
+    return (target.schedule == "cpu" and target.is_cpu and acc.size == 4 and inner == 1 and 1 < chunks
+            and outer * chunks <= MOST_PIECES)
+
+
 def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, common: dict, scale: float,
           ) -> Launch:
     outer, R, inner = view
     chunks, length = cut
     schedule = target.schedule
-    acc = accumulator(common["src"]).compute
-    number = SCALAR(acc, scale if acc in ("float", "double") else int(scale))
+    acc = accumulator(common["src"])
+    number = SCALAR(acc.compute, scale if acc.is_floating else int(scale))
 
     def sizes(*values: int) -> list:
         return [SCALAR("ulong", v) for v in values]
 
     n = outer * R * inner
+    fold = _fold(R, inner) if schedule == "cpu" and 1 < inner < 128 else 0
+    template = "reduce" if inner == 1 else "reduce_columns"
     if inner >= 128 and schedule == "cpu":
         width = 1024 if outer * chunks * inner >= 16 * 1024 else 128
         strips = -(-inner // width)
         per, work, local = spread(outer * chunks * strips, n, target)
         args = [out, source, *sizes(outer, R, inner, strips, chunks, length, width, per), number]
         kernel = "wide"
+    elif fold:
+        per, work, local = spread(outer * chunks, n, target)
+        args = [out, source, *sizes(outer, R, inner, fold, chunks, length, per), number]
+        kernel = "flat"
     elif inner > 1:
         strips = -(-inner // 64)
         units = outer * chunks * (strips if schedule == "cpu" else inner)
@@ -100,11 +142,15 @@ def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, commo
     elif R < 16 and schedule == "gpu":
         per, work, local = spread(outer, n, target, 64)
         args, kernel = [out, source, *sizes(outer, R, per), number], "lanes"
+    elif _finishes(view, cut, acc, target):
+        per, work, local = _at_once(outer * chunks, target)
+        args = [out, source, TALLY, *sizes(outer, R, chunks, length, per), number]
+        kernel = "whole"
     else:
         per, work, local = spread(outer * chunks, n, target)
         args = [out, source, *sizes(outer, R, chunks, length, per), number]
         kernel = "rows"
-    return launch("reduce", kernel, args, work, local, schedule=schedule, **common)
+    return launch(template, kernel, args, work, local, schedule=schedule, **common)
 
 
 def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, map: str = "x",
@@ -116,13 +162,14 @@ def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, 
     src, dst = ins[0].dtype, outs[0].dtype
     neutral = DIVIDE if op == "sum" else "x"
     final = final or neutral
+    acc = accumulator(src)
     todo: list[tuple] = []
     for outer, R, inner in passes(ins[0].shape, axes):
         chunks, length = pieces(outer, R, inner, target.schedule)
-        todo.append(((outer, R, inner), (chunks, length), outer * chunks * inner))
-        if chunks > 1:
+        alone = chunks == 1 or _finishes((outer, R, inner), (chunks, length), acc, target)
+        todo.append(((outer, R, inner), (chunks, length), outer * (1 if alone else chunks) * inner))
+        if not alone:
             todo.append(((outer, chunks, inner), (1, chunks), outer * inner))
-    acc = accumulator(src)
     launches, workspace, source = [], [], IN(0)
     for i, (view, cut, size) in enumerate(todo):
         last = i == len(todo) - 1

@@ -85,6 +85,7 @@ class Queue:
         self._memory = device.memory
         self._context = device.context
         self._word: Any = None
+        self._tally: Any = None
         self._may_have_failed = False
         self._forbidden: Exception | None = None
         self._workers = Workers(device.physical.threads, device.traits.compute_units)
@@ -240,12 +241,27 @@ class Queue:
     def error_word(self) -> Any:
         """The cl.Buffer, int32[4] of zeros, that goes into a launch with `may_fail=True`."""
         if self._word is None:
-            fresh = self._memory.allocate(16)
-            self.write(fresh, np.zeros(4, np.int32))
+            fresh = self._zeros(4)
             with self.lock:
-                if self._word is None:
-                    self._word = fresh
+                self._word = self._word or fresh
         return self._word.mem
+
+    @property
+    def tally(self) -> Any:
+        """The cl.Buffer, int32[64], by which the groups of a kernel find out which of them ends last.
+
+        Every launch finds its first word 0 and leaves it so; the others hold what the groups have for the last one.
+        """
+        if self._tally is None:
+            fresh = self._zeros(64)
+            with self.lock:
+                self._tally = self._tally or fresh
+        return self._tally.mem
+
+    def _zeros(self, count: int) -> Block:
+        block = self._memory.allocate(4 * count)
+        self.write(block, np.zeros(count, np.int32))
+        return block
 
     def check_errors(self) -> None:
         """Raise what a kernel reported since the last check; costs a wait only if one could have reported.
@@ -271,7 +287,7 @@ class Queue:
 
     def forbid(self, error: Exception) -> list:
         """Raise `error` at every use from now on; returns what the caller must keep alive."""
-        kept = [self.raw, self._word]
+        kept = [self.raw, self._word, self._tally]
         self._forbidden, self.lock, self.raw = error, threading.Lock(), _Forbidden(error)
         self._workers = Workers((), 0)                   # those of the parent process are not ours to move
         return kept

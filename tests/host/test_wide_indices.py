@@ -66,13 +66,13 @@ def test_pieces_of_reductions_cover_the_axis(shape, axes, schedule):
     assert all(numbers(launch) for launch in plan.launches)
     first = plan.launches[0]
     known = numbers(first)
-    if first.kernel == "rows":
+    if first.kernel in ("rows", "whole"):
         rows, R, chunks, chunk, per = known[:5]
         assert rows * R == prod(shape) and (chunks - 1) * chunk < R <= chunks * chunk
         if schedule == "cpu":
             assert (first.global_size[0] - 1) * per < rows * chunks <= first.global_size[0] * per
-    elif first.kernel in ("columns", "wide"):
-        outer, R, inner, strips, chunks, chunk = known[:6]
+    elif first.kernel in ("columns", "wide", "flat"):
+        outer, R, inner, _, chunks, chunk = known[:6]
         assert outer * R * inner == prod(shape) and (chunks - 1) * chunk < R <= chunks * chunk
 
 
