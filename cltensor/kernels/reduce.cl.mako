@@ -97,9 +97,10 @@ inline void abreast(__global const ${dt(src).cl} *p, const size_t apart, const s
 }
 
 // One element of each of sixteen rows.
+<% lanes = ", ".join(LOAD(1, f"p + {l} * R") for l in range(16)) %>
 inline ${T16} down(__global const ${dt(src).cl} *p, const size_t R)
 {
-    return map16((${T16})(${", ".join(LOAD(1, f"p + {l} * R") for l in range(16))}));
+    return ${"(%s)(0) + " % T16 if op == "sum" and A.is_floating else ""}map16((${T16})(${lanes}));    // 0 + -0 is 0
 }
 
 <%
@@ -127,12 +128,14 @@ SOLO __kernel void rows(__global ${dt(dst).cl} *out, __global const ${dt(src).cl
         const uint some = min((size_t)16, (size_t)(end - u));
         if (some == 16 && R <= 4) {
             __global const ${dt(src).cl} *p = in + u * R;
-            const ${T16} none = (${T16})(${ID});
-            ${T16} s = both16(none, down(p, R)), odd = none;
-            if (R > 1) odd = both16(none, down(p + 1, R));
-            if (R > 2) s = both16(s, both16(none, down(p + 2, R)));
-            if (R > 3) odd = both16(odd, both16(none, down(p + 3, R)));
-            s = final16(both16(s, odd), scale);
+            ${T16} s = down(p, R);
+            if (R > 1) {
+                ${T16} odd = down(p + 1, R);
+                if (R > 2) s = both16(s, down(p + 2, R));
+                if (R > 3) odd = both16(odd, down(p + 3, R));
+                s = both16(s, odd);
+            }
+            s = final16(s, scale);
             ${STORE(16, "s", "out + u")};
             u += 16;
             continue;

@@ -79,16 +79,16 @@ def pieces(outer: int, R: int, inner: int, schedule: str) -> tuple[int, int]:
 
 
 def _fold(R: int, inner: int) -> int:
-    """How many rows of `inner` < 128 elements count as one: full vectors, and several such rows; 0 if there are too few.
+    """How many rows of `inner` < 128 elements count as one, so that vectors are full; 0 if there are too few rows.
 
     Example:
         >>> _fold(1000, 3), _fold(1000, 100), _fold(20, 64), _fold(5, 3)
-        (32, 8, 2, 0)
+        (16, 4, 1, 0)
     """
     fold = 16 // gcd(inner, 16)
     if fold > R:
         return 0
-    while 2 * fold * inner <= _FLAT and 8 * fold <= R:
+    while 2 * fold * inner <= _FLAT and 32 * fold <= R:
         fold *= 2
     return fold
 
@@ -121,7 +121,7 @@ def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, commo
         return [SCALAR("ulong", v) for v in values]
 
     n = outer * R * inner
-    fold = _fold(R, inner) if schedule == "cpu" and 1 < inner < 128 else 0
+    fold = _fold(R, inner) if schedule == "cpu" and 1 < inner < 128 and inner != 64 else 0
     template = "reduce" if inner == 1 else "reduce_columns"
     if inner >= 128 and schedule == "cpu":
         width = 1024 if outer * chunks * inner >= 16 * 1024 else 128

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,14 @@ import pytest
 
 import cltensor.ops.operators  # noqa: F401
 from cltensor.autodiff.tape import GradientTape
+from cltensor.base.dtypes import float32
 from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.core.spec import Spec
 from cltensor.core.tensor import constant
+from cltensor.interpret.runner import bind_plan
+from cltensor.kernels.reduction import lower_reduce
 from cltensor.ops import reduce, scan
+from cltensor.runtime import device
 
 # shapes and axes: 0-d, size 1, odd, prime; rows, lanes and columns; one and two stages; apart axes
 CASES: list[tuple[tuple, Any]] = [
@@ -19,6 +26,10 @@ CASES: list[tuple[tuple, Any]] = [
     ((33, 5), 0), ((100, 77), 0), ((100, 77), -1), ((300, 130), 0), ((2000, 70), 0), ((3, 4, 5, 6), (0, 2)),
     ((3, 4, 5, 6), [1, 3]), ((3, 70, 5), 1), ((3, 7, 70), 1), ((3, 1, 4), 1), ((40000, 3), 0), ((3, 40000), 1),
     ((2, 3, 1, 5), None), ((4, 5), ()),
+    # four rows abreast with a tail; rows of two to four; few long rows, the last piece short; narrow columns side by
+    # side, with rows left over that are no full vector, alone and cut
+    ((9, 83), 1), ((37, 2), 1), ((37, 3), 1), ((37, 4), 1), ((2, 70001), 1), ((5, 40003), 1), ((70001, 2), 0),
+    ((4099, 100), 0), ((3, 301, 24), 1), ((2, 70, 127), 1), ((16, 1, 3), 0),
 ]
 RNG = np.random.default_rng(0)
 
@@ -103,6 +114,53 @@ def test_integers() -> None:
 def test_a_sum_has_the_same_bits_every_time() -> None:
     x = constant(values("float32", (300007,)))
     assert len({reduce.reduce_sum(x).numpy().tobytes() for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("shape", [(70001,), (1, 262144), (3, 200003), (7, 65536)])
+@pytest.mark.parametrize("name", ["sum", "max"])
+def test_the_group_that_ends_last_adds_up_as_a_second_launch_would(name: str, shape: tuple) -> None:
+    """Many times in a row: each launch must find the tally as the one before has left it."""
+    traits = device.default().traits
+    ins, outs = (Spec(shape, float32),), (Spec(shape[:-1], float32),)
+    runs = [bind_plan(reduce._SUM, lower_reduce(ins, outs, target, op=name, axes=(len(shape) - 1,)), device.default(),
+                      ins, outs) for target in (traits, dataclasses.replace(traits, is_cpu=False))]
+    xs = [constant(values("float32", shape)) for _ in range(3)]
+    want = [runs[1]((x,)).numpy().tobytes() for x in xs]
+    for _ in range(20):
+        assert [y.numpy().tobytes() for y in [runs[0]((x,)) for x in xs]] == want
+
+
+def test_threads_share_a_tally() -> None:
+    xs = [constant(values("float32", (100003 + i,))) for i in range(4)]
+    want = [reduce.reduce_max(x).numpy() for x in xs]
+    wrong = []
+
+    def work(x: Any, top: Any) -> None:
+        for _ in range(50):
+            if reduce.reduce_max(x).numpy() != top:
+                wrong.append(x)
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(xs, want)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("R", [1, 2, 3, 4, 5])
+def test_equal_rows_have_equal_sums_wherever_they_stand(R: int) -> None:
+    row = np.array([1e8, 1.0, -1e8, 1.0, 3.0][:R], np.float32)
+    assert len(set(reduce.reduce_sum(constant(np.tile(row, (37, 1))), 1).numpy().tolist())) == 1
+    zeros = reduce.reduce_sum(constant(np.full((37, R), -0.0, np.float32)), 1).numpy()
+    assert R == 1 or not np.signbit(zeros).any()
+
+
+@pytest.mark.oclgrind
+@pytest.mark.parametrize("shape, axis", [((70001,), 0), ((3, 40001), 1), ((131, 3), 0), ((40, 100), 0), ((33, 2), 1),
+                                         ((18, 83), 1)])
+def test_nothing_is_read_past_the_end(shape: tuple, axis: int) -> None:
+    x = values("int32", shape)
+    assert np.array_equal(reduce.reduce_sum(constant(x), axis).numpy(), x.sum(axis, dtype=np.int32))
 
 
 def test_logsumexp() -> None:
