@@ -6,15 +6,15 @@ This is the table of contents: it re-exports, and defines nothing.
     print(tf.matmul([[2.]], [[2.]]))
 """
 
-from cltensor import (
-    app, contrib, data, errors, estimator, flags, gfile, initializers, keras, layers, linalg, logging, losses,
-    math, metrics, nest, nn, random, saved_model, summary, test, train,
-)
+from typing import TYPE_CHECKING
+
+from cltensor import errors, initializers, linalg, math, nest, nn, random
 from cltensor.core import mode as _mode
 from cltensor.interpret import trial as _trial
 from cltensor.ops import operators as _operators
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.tape import GradientTape, UnconnectedGradients
+from cltensor.base import optional as _optional
 from cltensor.base.dtypes import (
     DType, as_dtype, bool_ as bool, float16, float16 as half, float32, float64, float64 as double,
     int16, int32, int64, int8, uint8,
@@ -114,7 +114,6 @@ from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
 from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions
-from cltensor.summary.classic import Summary
 from cltensor.variable_scope import (
     AUTO_REUSE, VariableScope, get_variable, get_variable_scope, no_regularizer, variable_op_scope,
     variable_scope,
@@ -122,7 +121,18 @@ from cltensor.variable_scope import (
 from cltensor.runtime.device import memory_stats, set_soft_device_placement
 from cltensor.runtime.queue import no_host_reads
 
+if TYPE_CHECKING:
+    from cltensor import (
+        app, contrib, data, estimator, flags, gfile, keras, layers, logging, losses, metrics, saved_model, summary,
+        test, train,
+    )
+    from cltensor.summary.classic import Summary
+
 __version__ = "0.1.0"
+# Namespaces that many programs do without are imported when they are first asked for.
+__getattr__, __dir__ = _optional.later(__name__, {name: f"{__name__}.{name}" for name in (
+    "app", "contrib", "data", "estimator", "flags", "gfile", "keras", "layers", "logging", "losses", "metrics",
+    "saved_model", "summary", "test", "train")} | {"Summary": "cltensor.summary.classic:Summary"})
 _operators.install()
 _mode.start()
 

@@ -1,7 +1,8 @@
 """tf.nn: activations, softmax and cross entropies, normalisation, embeddings."""
 
-from cltensor.keras import rnn_cell
-from cltensor.keras.rnn import dynamic_rnn, static_rnn
+from typing import TYPE_CHECKING
+
+from cltensor.base import optional as _optional
 from cltensor.ops.batch_norm import batch_normalization, fused_batch_norm
 from cltensor.ops.conv import (
     conv2d,
@@ -47,6 +48,15 @@ from cltensor.ops.nn import (
 )
 from cltensor.ops.pool import avg_pool, max_pool, pool
 from cltensor.ops.sort import in_top_k, top_k
+
+if TYPE_CHECKING:
+    from cltensor.keras import rnn_cell
+    from cltensor.keras.rnn import dynamic_rnn, static_rnn
+
+# They bring all of keras along.
+__getattr__, __dir__ = _optional.later(__name__, {
+    "rnn_cell": "cltensor.keras.rnn_cell", "dynamic_rnn": "cltensor.keras.rnn:dynamic_rnn",
+    "static_rnn": "cltensor.keras.rnn:static_rnn"})
 
 __all__ = [
     "atrous_conv2d", "avg_pool", "batch_normalization", "bias_add", "conv1d", "conv2d",
