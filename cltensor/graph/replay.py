@@ -21,6 +21,7 @@ from cltensor.graph.passes.narrow import narrow_products
 from cltensor.graph.passes.pieces import read_pieces
 from cltensor.graph.passes.places import write_places
 from cltensor.graph.passes.products import sum_products
+from cltensor.graph.passes.prologues import absorb_prologues
 from cltensor.graph.passes.prune import prune
 from cltensor.graph.passes.simplify import simplify
 from cltensor.graph.passes.sums import fuse_sums
@@ -37,7 +38,7 @@ __all__ = ["PASSES", "optimize", "Replay", "prepare"]
 _log = logging.getLogger("cltensor")
 PASSES: tuple[Callable[[Program], Program], ...] = (
     prune, fold, simplify, cse, count_on_host, narrow_products, turn_shared, sum_products, fuse_sums, fuse_elementwise,
-    read_pieces, prune, write_places, absorb_epilogues, merge_updates)
+    read_pieces, prune, write_places, absorb_prologues, absorb_epilogues, merge_updates)
 Replay = Planned | Stepwise
 
 

@@ -22,6 +22,8 @@
 ##   op        "sum", "prod", "max" or "min"
 ##   src, dst  dtypes read and written
 ##   map       C expression of x, applied to each element first
+##   before    () or (statements over v0, number of their result), what is done in place of map: over whole vectors, as
+##             the elementwise kernels do it, for its bits
 ##   final     C expression of x and scale, applied to each result; scale is an argument
 <%!
 from cltensor.kernels.accumulate import accumulator, combine, identity, load_acc, store_acc, LANES
@@ -36,7 +38,7 @@ def C(v, a, b): return combine(op, A, v, a, b)
 def LOAD(v, p): return load_acc(src, v, "0", p)
 def STORE(v, value, p): return store_acc(dst, v, value, "0", p)
 %>
-${parts.needs(schedule, op, src, map, final)}
+${parts.needs(schedule, op, src, map, final, before)}
 % if schedule == "cpu":
 // What follows the last 64 elements of a row of len >= 16: whole vectors, and a vector that ends at the last
 // element, whose lanes that were already taken count as the identity. `s` holds the four accumulators so far.

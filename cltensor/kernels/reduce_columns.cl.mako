@@ -29,7 +29,7 @@ def C(v, a, b): return combine(op, A, v, a, b)
 def LOAD(v, p): return load_acc(src, v, "0", p)
 def STORE(v, value, p): return store_acc(dst, v, value, "0", p)
 %>
-${parts.needs(schedule, op, src, map, final)}
+${parts.needs(schedule, op, src, map, final, before)}
 % if schedule == "cpu":
 
 // Sixteen elements from `at`, some of them possibly past the row (their lanes are not stored) but none past n.

@@ -12,6 +12,7 @@ from typing import Any
 
 from cltensor.base.dtypes import DType, as_dtype
 from cltensor.kernels.accumulate import accumulator
+from cltensor.kernels.expression import WIDTH, Expression, statement_lines
 from cltensor.kernels.plan import IN, OUT, SCALAR, TALLY, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import lookup
 
@@ -154,10 +155,11 @@ def _step(out: tuple, source: tuple, view: tuple, cut: tuple, target: Any, commo
 
 
 def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, map: str = "x",
-                 final: str = "", scale: float = 1) -> Plan:
+                 final: str = "", scale: float = 1, before: Expression | None = None) -> Plan:
     """Launches that reduce `axes` of the first input: final(op(map(x)), scale).
 
-    `op` is "sum", "prod", "max" or "min"; a sum's `final` is a division by `scale` unless given.
+    `before`, an expression of one input, takes the place of `map`. `op` is "sum", "prod", "max" or "min"; a sum's
+    `final` is a division by `scale` unless given.
     """
     src, dst = ins[0].dtype, outs[0].dtype
     neutral = DIVIDE if op == "sum" else "x"
@@ -170,11 +172,12 @@ def lower_reduce(ins: tuple, outs: tuple, target: Any, *, op: str, axes: tuple, 
         todo.append(((outer, R, inner), (chunks, length), outer * (1 if alone else chunks) * inner))
         if not alone:
             todo.append(((outer, chunks, inner), (1, chunks), outer * inner))
+    first = (statement_lines(before, WIDTH[target.schedule]), before.outputs[0]) if before else ()
     launches, workspace, source = [], [], IN(0)
     for i, (view, cut, size) in enumerate(todo):
         last = i == len(todo) - 1
         common = {"op": op, "src": src.name if i == 0 else acc.name, "dst": dst.name if last else acc.name,
-                  "map": map if i == 0 else "x", "final": final if last else neutral}
+                  "map": map if i == 0 else "x", "before": first if i == 0 else (), "final": final if last else neutral}
         out = OUT() if last else WORK(len(workspace))
         launches.append(_step(out, source, view, cut, target, common, scale if last else 1))
         if not last:

@@ -42,9 +42,10 @@ def _row(name: str, op: str, vjp: Callable | None, *, identity: Any, kinds: tupl
             return Spec(() if axis is None and not keepdims else None, x.dtype)
         return Spec(reduced(x.shape, normalize_axes(name, axis, len(x.shape)), keepdims), x.dtype)
 
-    def lower(ins: tuple, outs: tuple, target: Any, axis: tuple | None, keepdims: bool) -> Plan:
+    def lower(ins: tuple, outs: tuple, target: Any, axis: tuple | None, keepdims: bool, before: Any = None) -> Plan:
         axes = normalize_axes(name, axis, ins[0].rank)
-        return lower_reduce(ins, outs, target, op=op, axes=axes, scale=scale(ins[0].size // outs[0].size))
+        return lower_reduce(ins, outs, target, op=op, axes=axes, scale=scale(ins[0].size // outs[0].size),
+                            before=before)
 
     def steps(ins: tuple, outs: tuple, axis: tuple | None, keepdims: bool) -> tuple | None:
         return full_fold(ins[0], outs[0], "mean" if scale(2) == 2 else "sum")
@@ -260,11 +261,11 @@ def _sum_to_infer(x: Spec, shape: tuple) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def _sum_to_lower(ins: tuple, outs: tuple, target: Any, shape: tuple) -> Plan:
+def _sum_to_lower(ins: tuple, outs: tuple, target: Any, shape: tuple, before: Any = None) -> Plan:
     dims = ins[0].shape
     full = (1,) * (len(dims) - len(shape)) + shape
     axes = tuple(i for i, (d, f) in enumerate(zip(dims, full)) if f == 1)
-    return lower_reduce(ins, outs, target, op="sum", axes=axes)
+    return lower_reduce(ins, outs, target, op="sum", axes=axes, before=before)
 
 
 _SUM_TO = OpDef("sum_to", ("x",), _sum_to_infer, lower=_sum_to_lower, identity=0, doc="Sum down to a shape.",

@@ -124,7 +124,8 @@ def test_constants_fold_and_repeats_run_once():
     verify(replay.program)
     assert [p.__name__ for p in PASSES] == ["prune", "fold", "simplify", "cse", "count_on_host", "narrow_products",
                                             "turn_shared", "sum_products", "fuse_sums", "fuse_elementwise",
-                                            "read_pieces", "prune", "write_places", "absorb_epilogues", "merge_updates"]
+                                            "read_pieces", "prune", "write_places", "absorb_prologues",
+                                            "absorb_epilogues", "merge_updates"]
     x = tf.constant([0.5, 0.25])
     for got, want in zip(tfe.defun(f)(x), f(x)):
         assert got.numpy().tobytes() == want.numpy().tobytes()
@@ -168,6 +169,42 @@ def test_parts_of_a_concatenation_are_written_in_place(shape, axis, dtype):
     flat = int(np.prod(shape[axis % len(shape):]))
     assert ("in place" in str(replay.program)) == (flat >= 16)
     assert replay.launches == 1 or flat < 16
+
+
+REDUCTIONS = [tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.reduce_min, tf.reduce_prod]
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((5, 7), 0), ((5, 7), 1), ((300, 129), 0), ((129, 300), 1), ((1, 17), 0),
+                                             ((17, 1), 1), ((4, 5, 6), (0, 2)), ((4, 5, 6), 1), ((2, 70000), 1),
+                                             ((3000, 40), 0), ((31,), 0), ((3, 0), 1), ((0, 3), 1), ((64, 64), None),
+                                             ((2, 3, 5, 7), (1, 2)), ((), None), ((40, 64), 0)])
+def test_what_makes_an_array_is_done_where_it_is_reduced(shape, axis):
+    x = array(*shape)
+
+    def f(x):
+        return [r(tf.tanh(x * 1.5 - 0.25) * 0.75 + 1.0, axis) for r in REDUCTIONS] + [
+            tf.reduce_sum(tf.exp(x), axis, keepdims=True), tf.reduce_max(tf.where(x > 0.0, x, x * 0.1), axis)]
+    g = tfe.defun(f)
+    for got, want in zip(g(x), f(x)):
+        assert got.numpy().tobytes() == want.numpy().tobytes() and got.shape == want.shape
+    verify(g.get_concrete_function(x).program)
+    alone = tfe.defun(lambda x: tf.reduce_max(tf.abs(x * 2.0), axis))
+    alone(x)
+    assert "reduce_max of" in str(alone.get_concrete_function(x).program) or 0 in shape or x.shape.num_elements() == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+def test_arrays_that_are_wanted_or_of_several_are_made_before_they_are_reduced(dtype, device):
+    if dtype == "float64" and not device.traits.fp64:
+        pytest.skip("no float64")
+    x, y = (tf.cast(array(33, 21) * 8.0, dtype) for _ in range(2))
+
+    def f(x, y):
+        z = x * x
+        return z, tf.reduce_sum(z, 0), tf.reduce_sum(x * y, 1), tf.reduce_sum(tf.cast(x - 1, tf.float32), 0)
+    g = tfe.defun(f)
+    for got, want in zip(g(x, y), f(x, y)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
 
 
 def _summed(replay):
