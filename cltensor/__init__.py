@@ -113,7 +113,7 @@ from cltensor.ops.slicing import pad, reverse, reverse_v2, slice, strided_slice
 from cltensor.ops.tensor_array import TensorArray
 from cltensor.ops.variable import Variable, assign, assign_add, assign_sub
 from cltensor.ops.where import where
-from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions
+from cltensor.program.settings import ConfigProto, DeviceSpec, GPUOptions, RunMetadata, RunOptions
 from cltensor.variable_scope import (
     AUTO_REUSE, VariableScope, get_variable, get_variable_scope, no_regularizer, variable_op_scope,
     variable_scope,
@@ -139,7 +139,8 @@ _mode.start()
 __all__ = [
     "AUTO_REUSE", "Assert", "ConfigProto", "DType", "DeviceSpec", "Dimension", "GPUOptions",
     "GradientTape", "Graph", "GraphKeys", "IndexedSlices", "InteractiveSession", "Operation",
-    "Print", "Session", "Summary", "Tensor", "TensorShape", "TensorSpec", "UnconnectedGradients", "Variable",
+    "Print", "RunMetadata", "RunOptions", "Session", "Summary", "Tensor", "TensorShape",
+    "TensorSpec", "UnconnectedGradients", "Variable",
     "VariableScope", "abs", "acos", "acosh", "add", "add_n", "add_to_collection",
     "add_to_collections", "all_variables", "app", "argmax", "argmin", "argsort", "as_dtype",
     "asin", "asinh", "assert_equal", "assert_greater", "assert_greater_equal", "assert_integer",

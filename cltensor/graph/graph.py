@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from cltensor.base.errors import DTypeError, InvalidArgumentError
+from cltensor.base.errors import FailedPreconditionError, InvalidArgumentError
 from cltensor.core import mode, scope
 from cltensor.core.dispatch import state
 from cltensor.core.op import OpDef
@@ -21,18 +21,19 @@ from cltensor.core.tensor import Tensor, convert
 from cltensor.graph import collections, example
 from cltensor.graph.connected import connected
 from cltensor.graph.dot import draw
-from cltensor.graph.names import Names, name_scope
+from cltensor.graph.lookup import Lookup
+from cltensor.graph.names import Names
 from cltensor.graph.nodes import GRADIENTS, LATER, REPORT
 from cltensor.graph.operation import Operation
 from cltensor.graph.program import Program
-from cltensor.interpret.record import EFFECT, Known, Node, Recording, Symbol
+from cltensor.interpret.record import EFFECT, Node, Recording, Symbol
 from cltensor.ops.array import identity
 from cltensor.ops.variable import Variable
 
 __all__ = ["Graph", "Operation", "graph_for", "get_default_graph", "reset_default_graph", "on_reset"]
 
 
-class Graph(collections.Collections, Recording):
+class Graph(Lookup, collections.Collections, Recording):
     """A graph of operations.
 
     Example:
@@ -46,6 +47,7 @@ class Graph(collections.Collections, Recording):
     """
 
     symbolic = True
+    finalized = False
     outer: Graph | None = None          # of a body: what it is inside of
 
     def __init__(self) -> None:
@@ -53,6 +55,7 @@ class Graph(collections.Collections, Recording):
         self.owned: set[int] = set()                    # uids of symbols of this graph
         self.created: list[Variable] = []               # variables made while it was the default
         self.first: dict[int, Tensor] = {}              # their first values
+        self.starts_again: dict[int, Callable] = {}     # of slots: what gives them theirs
         self.uninitialized: set[int] = set()
         self.assignments: dict[int, Variable] = {}      # uid of an assignment's result -> its variable
         self.controls: dict[int, tuple] = {}            # id of a node -> symbols to be computed before
@@ -120,6 +123,10 @@ class Graph(collections.Collections, Recording):
         self.nodes.append(node)
         self._take(node, name)
 
+    def finalize(self) -> None:
+        """Forbid further ops, so that a loop cannot make the graph grow by mistake."""
+        self.finalized = True
+
     def drop(self, count: int) -> None:
         """Forget the nodes after the first `count`: the call that recorded them has failed."""
         self.names.forget(self.nodes[count:])
@@ -131,6 +138,9 @@ class Graph(collections.Collections, Recording):
             self.controls[id(node)] = (*self.controls.get(id(node), ()), *symbols)
 
     def _take(self, node: Node, name: str | None = None) -> None:
+        if self.finalized:
+            self.nodes.remove(node)
+            raise FailedPreconditionError(f"{name or node.op.name}: the graph is finalized, nothing can be added to it")
         self.owned.update(o.uid for o in node.outputs)
         if name is None:
             name = str(dict(node.attrs)["call"]) if node.op is LATER else node.op.name
@@ -161,57 +171,6 @@ class Graph(collections.Collections, Recording):
             self.names.give(self, (named,), "Const")
         return named
 
-    # -- names
-    def unique_name(self, name: str, under: bool = True) -> str:
-        """A name nothing else has, from now on taken; `under` the name scope."""
-        return self.names.unique(scope.current() + name if under else name)
-
-    def name_scope(self, name: str | None) -> Any:
-        """`tf.name_scope`; None for the outermost."""
-        return name_scope(name or "")
-
-    def get_operations(self) -> list[Operation]:
-        """All operations, placeholders and reads of variables first named among them, in the order of their making."""
-        return [Operation(self, list(symbols), name) for name, symbols in self.names.ops.items()]
-
-    def get_operation_by_name(self, name: str) -> Operation:
-        """The operation of this name.
-
-        Raises: KeyError when there is none; DTypeError (a TypeError) unless it is text.
-        """
-        found, symbols = self.names.find(_text("get_operation_by_name", name))
-        return Operation(self, list(symbols), found)
-
-    def get_tensor_by_name(self, name: str) -> Symbol:
-        """The tensor of this name, "op:0".
-
-        Raises: KeyError when there is none; InvalidArgumentError (a ValueError) for the name of an operation.
-        """
-        op, colon, index = _text("get_tensor_by_name", name).rpartition(":")
-        if not colon or not index.isdigit():
-            raise InvalidArgumentError(f"get_tensor_by_name: {name!r} names an operation; a tensor's name is like "
-                                       f"'{name}:0'")
-        _, symbols = self.names.find(op)
-        if int(index) >= len(symbols):
-            raise KeyError(f"The name {name!r} refers to a Tensor which does not exist: the operation has "
-                           f"{len(symbols)} results.")
-        return symbols[int(index)]
-
-    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
-        """The tensor or operation that this is, or that has this name.
-
-        Raises: KeyError; InvalidArgumentError for one of another graph; DTypeError for anything else.
-        """
-        if isinstance(obj, str):
-            return self.get_tensor_by_name(obj) if ":" in obj and allow_tensor else self.get_operation_by_name(obj)
-        if isinstance(obj, Variable):
-            return self.read(obj, obj.held)
-        if not (isinstance(obj, (Symbol, Known)) and allow_tensor or isinstance(obj, Operation) and allow_operation):
-            raise DTypeError(f"as_graph_element: a {type(obj).__name__} is no tensor or operation of a graph")
-        if obj.graph is not self:
-            raise InvalidArgumentError(f"as_graph_element: {obj} belongs to another graph")
-        return obj
-
     # -- variables
     def made(self, variable: Variable) -> None:
         """A variable was created while this graph was the default: it waits for its initializer."""
@@ -221,6 +180,13 @@ class Graph(collections.Collections, Recording):
         self.uninitialized.add(id(variable))
         for key in collections.keys_for(variable):
             self.collections.setdefault(key, []).append(variable)
+
+    def joined(self, variable: Variable, start: Callable[[], Any]) -> None:
+        """A variable that has its value already belongs to the graph: initializers call `start`."""
+        if id(variable) not in self.starts_again:
+            self.starts_again[id(variable)] = start
+            for key in collections.keys_for(variable):
+                self.collections.setdefault(key, []).append(variable)
 
     def restored(self, variable: Variable) -> None:
         """The variable has a value from elsewhere."""
@@ -239,14 +205,20 @@ class Graph(collections.Collections, Recording):
         """Its initializer computes this value."""
         self.first[id(variable)] = value
 
+    def start(self, variable: Variable) -> None:
+        """Give the variable its first value now, unless a run computes it."""
+        if id(variable) in self.starts_again:
+            self.starts_again[id(variable)]()
+        first = self.first.get(id(variable))
+        if first is not None and not isinstance(first, Symbol):
+            variable.assign(first)
+        self.uninitialized.discard(id(variable))
+
     def initialize(self, variable: Variable) -> Operation:
         """The operation that gives the variable its first value."""
         def done() -> None:
-            first = self.first[id(variable)]
-            if not isinstance(first, Symbol):
-                variable.assign(first)
-            self.uninitialized.discard(id(variable))
-        first = self.first[id(variable)]
+            self.start(variable)
+        first = self.first.get(id(variable))
         computed: list = [variable.assign(first)] if isinstance(first, Symbol) else []
         computed.append(self.effect(done))
         return Operation(self, computed, self.unique_name(f"{variable.name[:-2]}/Assign"))
@@ -262,6 +234,10 @@ class Graph(collections.Collections, Recording):
         out = identity(value)
         self.assignments[out.uid] = variable
         return out
+
+    def operation_of(self, variable: Variable) -> Operation:
+        """The variable as an operation, which has its name and reads it."""
+        return Operation(self, [self.read(variable, variable.held)], variable.name[:-2])    # type: ignore[list-item]
 
     def took(self, variable: Any, symbol: Symbol) -> None:
         """A node that has this result assigns it to the variable."""
@@ -345,12 +321,6 @@ def graph_for(what: str) -> Graph:
         raise InvalidArgumentError(f"{what}: it needs a graph; use it inside `with tf.Graph().as_default():` or "
                                    "`with tf.Session():`")
     return interpreter
-
-
-def _text(what: str, name: Any) -> str:
-    if not isinstance(name, str):
-        raise DTypeError(f"{what}: a name is text, {name!r:.60} is a {type(name).__name__}")
-    return name
 
 
 def get_default_graph() -> Graph:

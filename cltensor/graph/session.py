@@ -122,6 +122,25 @@ class Session:
                            _numpy(values[self._symbol(f).uid]))
         return nest.pack_sequence_as(fetches, out)
 
+    def make_callable(self, fetches: Any, feed_list: Any = None) -> Any:
+        """A function whose arguments are fed to the tensors of `feed_list`, and which returns what `run` does.
+
+        Example:
+            >>> import cltensor as tf
+            >>> with tf.Session(graph=tf.Graph()) as sess:
+            ...     x = tf.placeholder(tf.float32, [])
+            ...     print(sess.make_callable(x * 2., [x])(3.))
+            6.0
+        """
+        symbols = list(feed_list or ())
+
+        def call(*values: Any) -> Any:
+            if len(values) != len(symbols):
+                raise InvalidArgumentError(f"Session.make_callable: feed_list has {len(symbols)} tensors, "
+                                           f"{len(values)} values are given")
+            return self.run(fetches, dict(zip(symbols, values)))
+        return call
+
     # -- feeds and fetches
     def _feeds(self, feed_dict: Any) -> dict[int, tuple[Symbol, Tensor]]:
         feeds = {}

@@ -70,10 +70,7 @@ def variables_initializer(var_list: Any, name: str = "init") -> Operation | None
 def _initializer(graph: Graph, which: Any, now: list, name: str) -> Operation:
     def initialize() -> None:
         for v in which():
-            first = graph.first.get(id(v))
-            if first is not None and not isinstance(first, Symbol):
-                v.assign(first)
-            graph.uninitialized.discard(id(v))
+            graph.start(v)
     reached = [graph.effect(initialize)]
     for v in now:
         first = graph.first.get(id(v))

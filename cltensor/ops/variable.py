@@ -194,8 +194,9 @@ class Variable(Leaf):
 
     @property
     def op(self) -> Any:
-        """The operation of a graph that reads it."""
-        return self.current().op        # type: ignore[attr-defined]
+        """The operation of a graph that is called as the variable is."""
+        graph = self.current().graph    # type: ignore[attr-defined]
+        return graph.operation_of(self)
 
     def eval(self, session: Any = None) -> Any:
         """The value, computed by a session (the default one)."""

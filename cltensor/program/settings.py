@@ -7,7 +7,7 @@ from typing import Any
 
 from cltensor.base.errors import InvalidArgumentError
 
-__all__ = ["HParams", "ConfigProto", "GPUOptions", "DeviceSpec", "ModeKeys"]
+__all__ = ["HParams", "ConfigProto", "GPUOptions", "RunMetadata", "RunOptions", "DeviceSpec", "ModeKeys"]
 
 
 class HParams:
@@ -137,6 +137,16 @@ class ConfigProto(_Settings):
 
     def __init__(self, **values: Any):
         super().__init__(**{"gpu_options": GPUOptions(), **values})
+
+
+class RunOptions(_Settings):
+    """Settings of a run. Accepted and kept; CLTENSOR_DEBUG and tf.memory_stats tell what runs do."""
+
+    NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = range(4)
+
+
+class RunMetadata(_Settings):
+    """What TensorFlow writes about a run; stays empty here."""
 
 
 class ModeKeys:

@@ -214,7 +214,18 @@ class Optimizer(Trackable):
             if global_step is not None:
                 global_step.assign_add(1)
         defer.pause()
-        return None if graph is None else graph.operation(first, name or self._name)
+        if graph is None:
+            return None
+        self._join(graph)
+        return graph.operation(first, name or self._name)
+
+    def _join(self, graph: Graph) -> None:
+        """What it keeps are variables of the graph: initializers start them anew."""
+        for variable, name, slot in self._slot_items():
+            graph.joined(slot, lambda v=variable, s=slot, start=self._slot_start[name]: s.assign(full_like(v, start)))
+        for own in self.variables():
+            if own.on_host:
+                graph.joined(own, lambda v=own, start=own.held: v.assign(start))
 
     def _pair(self, pair: Any) -> tuple:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:

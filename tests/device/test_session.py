@@ -304,3 +304,24 @@ def test_an_island_that_fails_leaves_nothing_behind(sess):
     with pytest.raises(KeyError, match="inside"):
         sess.run(both, {x: [2.0]})
     assert state.interpreter is sess.graph and not state.recorders and sess.run(v).tolist() == [1.0]
+
+
+def test_small_parts_of_a_session(sess):
+    v = tf.Variable([1.0, 2.0], name="weights")
+    x = tf.placeholder(tf.float32, [], name="x")
+    double = sess.make_callable([x * 2.0, x], feed_list=[x])
+    assert double(3.0) == [6.0, 3.0]
+    with pytest.raises(ValueError, match="feed_list has 1 tensors, 2 values are given"):
+        double(1.0, 2.0)
+    assert sess.run(x, {x: 1.0}, options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE),
+                    run_metadata=tf.RunMetadata()) == 1.0
+    assert v.op.name == "weights" and v.op.graph is sess.graph
+    init = tf.global_variables_initializer()
+    count = len(sess.graph.nodes)
+    sess.graph.finalize()
+    with pytest.raises(RuntimeError, match="add: the graph is finalized"):
+        x + 1.0
+    with pytest.raises(RuntimeError, match="finalized"):
+        v.assign([1.0, 1.0])
+    sess.run(init)
+    assert sess.run(v).tolist() == [1.0, 2.0] and len(sess.graph.nodes) == count and double(1.0) == [2.0, 1.0]

@@ -191,3 +191,42 @@ def test_a_decaying_rate_in_a_loop(sess):
     sess.run(tf.global_variables_initializer())
     assert sess.run(turns) == 3
     assert sess.run([w, step]) == [1.75, 3]
+
+
+@pytest.mark.parametrize("kind", ["adam", "momentum", "rmsprop", "adagrad", "ftrl"])
+def test_initializers_start_an_optimizer_anew(kind, sess):
+    """As for cross-validation: the second training is the first one again."""
+    w = tf.Variable(START, name="w")
+    optimizer = MADE[kind](0.1, 0.9)
+    train = optimizer.minimize(tf.reduce_sum(w * w))
+    kept = optimizer.variables()
+    assert set(map(id, kept)) <= set(map(id, tf.global_variables())) and tf.trainable_variables() == [w]
+
+    def trained(init):
+        sess.run(init)
+        for _ in range(3):
+            sess.run(train)
+        return sess.run(w)
+    first = trained(tf.global_variables_initializer())
+    np.testing.assert_array_equal(trained(tf.global_variables_initializer()), first)
+    sess.run(tf.variables_initializer(kept))
+    sess.run(w.initializer)
+    for _ in range(3):
+        sess.run(train)
+    np.testing.assert_array_equal(sess.run(w), first)
+    sess.run(kept[-1].initializer)
+
+
+def test_a_saver_keeps_the_state_of_an_optimizer(sess, tmp_path):
+    w = tf.Variable(START, name="w")
+    train = t.AdamOptimizer(0.1).minimize(tf.reduce_sum(w * w))
+    saver = t.Saver()
+    sess.run(tf.global_variables_initializer())
+    sess.run(train)
+    path = saver.save(sess, str(tmp_path / "model"))
+    sess.run(train)
+    want = sess.run(w)
+    sess.run(tf.global_variables_initializer())
+    saver.restore(sess, path)
+    sess.run(train)
+    np.testing.assert_array_equal(sess.run(w), want)
