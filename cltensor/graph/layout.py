@@ -18,7 +18,7 @@ import numpy as np
 
 from cltensor.base import config
 from cltensor.core.tensor import Tensor, from_numpy
-from cltensor.graph.liveness import Life, chains, slots
+from cltensor.graph.liveness import Life, arenas, chains
 from cltensor.graph.program import Composed, Program, consumers
 from cltensor.interpret.eager import bind_specs, copy_to, input_specs, lower, needs_no_kernel
 from cltensor.interpret.record import EFFECT, Node, Symbol
@@ -27,6 +27,7 @@ from cltensor.kernels.plan import Plan
 
 __all__ = ["Layout"]
 
+ARENA = 1 << 30         # bytes of a block that temporaries take turns in, at most
 SHARED = 1 << 20        # bytes of a workspace that is kept for another reader: memory is worth more than a second copy
 
 
@@ -37,8 +38,8 @@ class Layout:
         size: number of positions.
         feeds, states: positions of what is fed, and of what the program's variables hold.
         donated: (position, bytes, which of `states`) of new values that may be written over old ones.
-        results, temporaries: (position, bytes) of blocks that leave, and of slots.
-        parts: (position, that of the slot it is a part of, first byte, bytes).
+        results, temporaries: (position, bytes) of blocks that leave, and of those temporaries share.
+        parts: (position, that of the block it is a part of, first byte, bytes).
         launches: (launch, where its buffers are: positions or blocks, where its numbers are: Late or Python numbers).
         constants: tensors by uid.
     """
@@ -51,6 +52,7 @@ class Layout:
         self._position: dict[int, int] = {}             # uid of a value, or a workspace's number -> position
         self._joints: dict[tuple, int] = {}             # uids of values behind each other -> number of their block
         self.parts: list[tuple] = []
+        self._inside: dict[int, tuple[int, int]] = {}   # position of a part -> position of the whole, first byte
         self.feeds = [self._new(s.uid) for s in program.feeds]
         self.states = [self._new(s.start.uid) for s in program.states]
         steps = self._bind(_updates_in_time(program))
@@ -183,7 +185,7 @@ class Layout:
         for group, own in pieces.items():
             begin = 0
             for uid, life in zip(group, own):
-                self.parts.append((self._new(uid), self._position[self._joints[group]], begin, life.nbytes))
+                self._part(self._position[self._joints[group]], begin, life.nbytes, uid)
                 begin += life.nbytes
 
     def _aligned(self, node: Node, k: int) -> tuple:
@@ -226,11 +228,20 @@ class Layout:
             else:
                 shared[head] = Life(lives[head].nbytes, lives[head].birth, max(lives[n].death for n in members))
         # a checking device sees a write past the end only where each value has a block of its own
-        where, sizes = slots(shared, share=bool(config.get("POOL")))
-        places = [(self._new(), nbytes) for nbytes in sizes]
-        for head, slot in where.items():
-            self._position.update((name, places[slot][0]) for name in groups[head])
-        self.temporaries = places
+        where, sizes = arenas(shared, min(ARENA, self.device.memory.max_alloc), share=bool(config.get("POOL")))
+        self.temporaries = [(self._new(), nbytes) for nbytes in sizes]
+        for head, (block, begin) in where.items():
+            at = self._part(self.temporaries[block][0], begin, lives[head].nbytes) if begin \
+                else self.temporaries[block][0]
+            self._position.update((name, at) for name in groups[head])
+
+    def _part(self, whole: int, begin: int, nbytes: int, name: int | None = None) -> int:
+        """The position of bytes of another: parts of parts are parts of the whole."""
+        whole, first = self._inside.get(whole, (whole, 0))
+        at = self._new(name)
+        self._inside[at] = whole, first + begin
+        self.parts.append((at, whole, first + begin, nbytes))
+        return at
 
 
 def _updates_in_time(program: Program) -> list[Node]:

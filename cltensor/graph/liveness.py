@@ -4,14 +4,16 @@ A replay runs its steps in one order on one queue, so a value that no later step
 Two ways, both pure functions on intervals:
 
 - *in place*: an elementwise step writes its result over an input that dies there (`chains`);
-- *slots*: values whose lives do not overlap take turns in one block (`slots`), the largest placed first.
+- *arenas*: values whose lives do not overlap share bytes of one large block (`arenas`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Life", "chains", "slots"]
+__all__ = ["Life", "chains", "arenas"]
+
+ALIGNED = 512           # a value in a block begins at a multiple of so many bytes
 
 
 @dataclass
@@ -52,24 +54,42 @@ def chains(lives: dict[int, Life]) -> dict[int, int]:
     return head
 
 
-def slots(lives: dict[int, Life], share: bool = True) -> tuple[dict[int, int], list[int]]:
-    """The slot of each value, and the bytes of each slot; without `share` each value has one of its own.
+def arenas(lives: dict[int, Life], limit: int, share: bool = True) -> tuple[dict[int, tuple[int, int]], list[int]]:
+    """Where each value lies, (block, first byte), and the bytes of each block; without `share` each has a block.
+
+    The largest value comes first; each takes the tightest gap between those that live at the same time. A block ends at
+    `limit` bytes, but for a value that is larger itself.
 
     Example:
-        >>> slots({0: Life(64, 0, 1), 1: Life(32, 1, 2), 2: Life(16, 2, 3)})
-        ({0: 0, 1: 1, 2: 0}, [64, 32])
+        >>> arenas({0: Life(4096, 0, 1), 1: Life(2048, 1, 2), 2: Life(1024, 2, 3)}, 1 << 20)
+        ({0: (0, 0), 1: (0, 4096), 2: (0, 0)}, [6144])
     """
     sizes: list[int] = []
-    busy: list[list[tuple[int, int]]] = []
-    where: dict[int, int] = {}
+    placed: list[list[tuple[int, int, int, int]]] = []          # by block: birth, death, first byte, end
+    where: dict[int, tuple[int, int]] = {}
     for name, life in sorted(lives.items(), key=lambda item: -item[1].nbytes):
-        # the smallest slot that is free all the while: the largest values come first, so any slot is large enough
-        free = [i for i in range(len(sizes)) if share and all(
-            life.death < birth or death < life.birth for birth, death in busy[i])]
-        at = min(free, key=lambda i: sizes[i], default=len(sizes))
-        if at == len(sizes):
-            sizes.append(life.nbytes)
-            busy.append([])
-        busy[at].append((life.birth, life.death))
-        where[name] = at
+        nbytes = -(-life.nbytes // ALIGNED) * ALIGNED
+        for block in range(len(sizes) if share else 0):
+            beside = sorted((begin, end) for birth, death, begin, end in placed[block]
+                            if birth <= life.death and life.birth <= death)
+            begin = _gap(beside, nbytes)
+            if begin + nbytes <= limit:
+                break
+        else:
+            block, begin = len(sizes), 0
+            sizes.append(0)
+            placed.append([])
+        placed[block].append((life.birth, life.death, begin, begin + nbytes))
+        sizes[block] = max(sizes[block], begin + life.nbytes)
+        where[name] = block, begin
     return where, sizes
+
+
+def _gap(taken: list[tuple[int, int]], nbytes: int) -> int:
+    """Where the smallest gap begins that has so many bytes; behind all if there is none."""
+    free, best, tightest = 0, None, 0
+    for begin, end in taken:
+        if begin - free >= nbytes and (best is None or begin - free < tightest):
+            best, tightest = free, begin - free
+        free = max(free, end)
+    return free if best is None else best

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cltensor as tf
-from cltensor.graph.liveness import Life, chains, slots
+from cltensor.graph.liveness import ALIGNED, Life, arenas, chains
 from cltensor.graph.planned import Planned
 from cltensor.kernels import build
 
@@ -22,23 +22,28 @@ def array(*shape):
 # --- the planner alone
 
 def overlapping(lives, where):
+    """Pairs that live at the same time and share bytes."""
     names = sorted(lives)
-    return [(a, b) for a in names for b in names if a < b and where[a] == where[b]
-            and lives[a].birth <= lives[b].death and lives[b].birth <= lives[a].death]
+    return [(a, b) for a in names for b in names if a < b and where[a][0] == where[b][0]
+            and lives[a].birth <= lives[b].death and lives[b].birth <= lives[a].death
+            and where[a][1] < where[b][1] + lives[b].nbytes and where[b][1] < where[a][1] + lives[a].nbytes]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_slots_never_overlap_and_fit(seed):
+def test_arenas_never_overlap_and_fit(seed):
     random = np.random.default_rng(seed)
     births = random.integers(0, 30, 60)
-    lives = {i: Life(int(random.integers(1, 9)) * 64, int(b), int(b + random.integers(0, 8)))
-             for i, b in enumerate(births)}
-    where, sizes = slots(lives)
-    assert overlapping(lives, where) == []
-    assert all(sizes[where[i]] >= life.nbytes for i, life in lives.items())
+    lives = {i: Life(int(random.integers(1, 9)) * 1024 - int(random.integers(0, 100)), int(b),
+                     int(b + random.integers(0, 8))) for i, b in enumerate(births)}
     most = max(sum(v.nbytes for v in lives.values() if v.birth <= t <= v.death) for t in range(40))
-    assert most <= sum(sizes) <= 1.5 * most
-    apart, blocks = slots(lives, share=False)
+    for limit in (1 << 30, 20000, 3000):
+        where, sizes = arenas(lives, limit)
+        assert overlapping(lives, where) == []
+        assert all(begin % ALIGNED == 0 and begin + lives[i].nbytes <= sizes[block]
+                   for i, (block, begin) in where.items())
+        assert all(n <= max(limit, 8 * 1024) for n in sizes) and most <= sum(sizes)
+        assert limit < 1 << 30 or (len(sizes) == 1 and sizes[0] <= 1.3 * most)
+    apart, blocks = arenas(lives, 1 << 30, share=False)
     assert len(set(apart.values())) == len(blocks) == 60
 
 
