@@ -12,6 +12,7 @@ from cltensor import errors, initializers, linalg, math, nest, nn, random
 from cltensor.core import mode as _mode
 from cltensor.interpret import trial as _trial
 from cltensor.ops import operators as _operators
+from cltensor.ops import update as _update      # noqa: F401 (waiting blocks number their instructions by its rows)
 from cltensor.autodiff.custom import custom_gradient
 from cltensor.autodiff.tape import GradientTape, UnconnectedGradients
 from cltensor.base import optional as _optional
