@@ -221,11 +221,12 @@ class GradientTape:
                                        f"{unconnected_gradients!r}")
         plain = type(sources) is list and all([type(s) is Variable for s in sources])
         flat = sources if plain else nest.flatten(sources)
-        for s in flat:
+        for s in () if plain else flat:
             if not isinstance(s, (Tensor, Variable)):
                 raise InvalidArgumentError(f"GradientTape.gradient: sources must be tensors or variables, "
                                            f"{s!r:.60} is a {type(s).__name__}")
-        if getattr(state.interpreter, "symbolic", False):
+        interpreter = state.here.interpreter
+        if interpreter is not None and getattr(interpreter, "symbolic", False):
             return nest.pack_sequence_as(sources, self._in_graph(target, flat, output_gradients, unconnected_gradients))
         here = self._active and not self._persistent
         if here:

@@ -245,7 +245,7 @@ class Variable(Leaf):
             mine = self._value.sig
             if type(delta) is not Tensor or delta.sig.device is not mine.device or scope not in (None, mine.device):
                 state.device = mine.device
-            t = op(self.current(), delta)
+            t = op(self._value if here.interpreter is None else self.current(), delta)
             if here.interpreter is None and t.sig is mine and t.pending is not None:
                 self._value = t         # nobody else has it, and no tape saw it
                 return self
