@@ -52,18 +52,21 @@ from cltensor.ops.sort import in_top_k, top_k
 if TYPE_CHECKING:
     from cltensor.keras import rnn_cell
     from cltensor.keras.rnn import dynamic_rnn, static_rnn
+    from cltensor.ops.candidates import log_uniform_candidate_sampler, nce_loss, sampled_softmax_loss
 
-# They bring all of keras along.
+# The recurrent ones bring all of keras along; few programs sample classes.
 __getattr__, __dir__ = _optional.later(__name__, {
     "rnn_cell": "cltensor.keras.rnn_cell", "dynamic_rnn": "cltensor.keras.rnn:dynamic_rnn",
-    "static_rnn": "cltensor.keras.rnn:static_rnn"})
+    "static_rnn": "cltensor.keras.rnn:static_rnn"} | {name: f"cltensor.ops.candidates:{name}" for name in (
+        "log_uniform_candidate_sampler", "nce_loss", "sampled_softmax_loss")})
 
 __all__ = [
     "atrous_conv2d", "avg_pool", "batch_normalization", "bias_add", "conv1d", "conv2d",
     "conv2d_backprop_filter", "conv2d_backprop_input", "conv2d_transpose", "depthwise_conv2d",
     "depthwise_conv2d_native", "dropout", "dynamic_rnn", "elu", "embedding_lookup",
     "fused_batch_norm", "gelu", "in_top_k", "l2_loss", "l2_normalize", "leaky_relu", "log_sigmoid",
-    "log_softmax", "max_pool", "moments", "pool", "relu", "relu6", "rnn_cell", "selu",
+    "log_softmax", "log_uniform_candidate_sampler", "max_pool", "moments", "nce_loss", "pool", "relu", "relu6",
+    "rnn_cell", "sampled_softmax_loss", "selu",
     "separable_conv2d", "sigmoid", "sigmoid_cross_entropy_with_logits", "softmax",
     "softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2", "softplus",
     "softsign", "sparse_softmax_cross_entropy_with_logits", "static_rnn", "tanh", "top_k",

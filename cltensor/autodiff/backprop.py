@@ -145,8 +145,10 @@ def _accumulate(parts: list) -> Any:
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(p, IndexedSlices) for p in parts):
-        return IndexedSlices(join.concat([p.values for p in parts], 0), join.concat([p.indices for p in parts], 0),
-                             parts[0].dense_shape)
+        indices = [p.indices for p in parts]
+        if len({i.dtype for i in indices}) > 1:         # one table looked up by int32 and by int64 numbers
+            indices = [math.cast(i, "int64") for i in indices]
+        return IndexedSlices(join.concat([p.values for p in parts], 0), join.concat(indices, 0), parts[0].dense_shape)
     if parts[0].dtype.kind == "list":
         return reduce(list_add, parts)
     return math.add_n([p.as_tensor() if isinstance(p, IndexedSlices) else p for p in parts])
