@@ -19,7 +19,8 @@ import numpy as np
 from cltensor.base import config
 from cltensor.core.tensor import Tensor, from_numpy
 from cltensor.graph.liveness import Life, arenas, chains
-from cltensor.graph.program import Composed, Program, consumers
+from cltensor.graph.order import ordered
+from cltensor.graph.program import Composed, Program
 from cltensor.interpret.eager import bind_specs, copy_to, input_specs, lower, needs_no_kernel
 from cltensor.interpret.record import EFFECT, Node, Symbol
 from cltensor.interpret.runner import BoundLaunch, bind_launches
@@ -55,7 +56,7 @@ class Layout:
         self._inside: dict[int, tuple[int, int]] = {}   # position of a part -> position of the whole, first byte
         self.feeds = [self._new(s.uid) for s in program.feeds]
         self.states = [self._new(s.start.uid) for s in program.states]
-        steps = self._bind(_updates_in_time(program))
+        steps = self._bind(ordered(program))
         self._place(program, steps)
         self.launches = [(launch, *self._sources(node, launch, works)) for node, bound, works in steps
                          for launch in bound]
@@ -242,24 +243,3 @@ class Layout:
         self._inside[at] = whole, first + begin
         self.parts.append((at, whole, first + begin, nbytes))
         return at
-
-
-def _updates_in_time(program: Program) -> list[Node]:
-    """The nodes, each update of variables right after the last reader of their old values.
-
-    There it may write over them, and the gradient's memory is free for the next one.
-    """
-    count = len(program.fetches) - sum(s.written for s in program.states)
-    kept = {f.uid for f in program.fetches[count:]}
-    starts = {s.start.uid for s in program.states if s.written}
-    readers = consumers(program)
-    at = {id(n): i for i, n in enumerate(program.nodes)}
-    updates = {id(n) for n in program.nodes if n.op.expr is not None or isinstance(n, Composed)
-               if all(o.uid in kept and o.uid not in readers for o in n.outputs)}
-
-    def last(node: Node) -> int:
-        if id(node) not in updates:
-            return at[id(node)]
-        return max([at[id(node)]] + [at[id(r)] for x in node.inputs if isinstance(x, Tensor) and x.uid in starts
-                                     for r in readers[x.uid] if id(r) not in updates])
-    return sorted(program.nodes, key=lambda n: (last(n), id(n) in updates))

@@ -8,7 +8,9 @@ import pytest
 
 import cltensor as tf
 from cltensor.graph.liveness import ALIGNED, Life, arenas, chains
+from cltensor.graph.order import ordered
 from cltensor.graph.planned import Planned
+from cltensor.graph.program import verify
 from cltensor.kernels import build
 
 tfe = tf.contrib.eager
@@ -161,6 +163,34 @@ def test_temporaries_take_turns(device):
 
 
 # --- nothing is done twice
+
+def test_a_large_gradient_waits_until_the_activations_are_gone(device):
+    """Its memory is theirs then; and two functions whose blocks take turns keep their values."""
+    x, rate = tf.constant(array(4, 16, 16, 1)), tf.train.GradientDescentOptimizer(0.1)
+    start = [array(3, 3, 1, 24) * np.float32(0.3), array(8 * 8 * 24, 64) * np.float32(0.05)]
+
+    def training(compiler):
+        kernel, w = [tf.Variable(v) for v in start]
+
+        def step(x):
+            with tf.GradientTape() as tape:
+                h = tf.nn.relu(tf.nn.conv2d(x, kernel, [1, 1, 1, 1], "SAME"))
+                h = tf.nn.max_pool(h, [1, 2, 2, 1], [1, 2, 2, 1], "SAME")
+                loss = tf.reduce_mean(tf.square(tf.matmul(tf.reshape(h, [4, -1]), w)))
+            rate.apply_gradients(zip(tape.gradient(loss, [kernel, w]), [kernel, w]))
+            return loss
+        return compiler(step), [kernel, w]
+    (eager, want), (one, first), (other, second) = (training(c) for c in (lambda f: f, tfe.defun, tfe.defun))
+    for _ in range(4):
+        assert eager(x).numpy().tobytes() == one(x).numpy().tobytes() == other(x).numpy().tobytes()
+    for values in zip(want, first, second):
+        assert len({v.numpy().tobytes() for v in values}) == 1
+    program = one.get_concrete_function(x).program
+    nodes = ordered(program)
+    verify(program.with_nodes(nodes))
+    assert sorted(map(id, nodes)) == sorted(map(id, program.nodes))
+    assert nodes[-1].outputs[0].spec is first[1].spec and nodes[-2].op.name == "matmul"
+
 
 def test_a_repeated_call_does_nothing_anew(device):
     rate, traces = [0.1], []
