@@ -33,7 +33,9 @@ _STEPS: dict[tuple[str, str], list[list[dict]]] = {
         [{"kc": v} for v in (128, 192, 256, 384, 512)],
         [{"block_rows": r, "block_columns": c} for r, c in ((128, 256), (192, 128), (256, 512), (384, 256))],
         [{"least_groups": v} for v in (8, 16, 32, 64, 128)],
-        [{"strip": v} for v in (4, 8)],
+        [{"packed_kc": v} for v in (256, 384, 512, 1024)],
+        [{"packed_rows": v} for v in (96, 128, 192, 256)],
+        [{"strip": v} for v in (1, 2, 4)],
     ],
     ("matmul", "gpu"): [
         [dict(zip(("mwg", "nwg", "kwg", "mdimc", "ndimc"), tile)) for tile in (

@@ -6,7 +6,8 @@ Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako sa
     B transposed, M or N below one register tile, float16,
     rows of B that compete in the cache, a large A times
     few columns (which "direct" would read once for each
-    tile of columns)                                         tiles
+    tile of columns)                                         tiles, where several groups would each copy the same
+                                                             of B after a launch that does so once ("packed")
     else                                                     direct
 
 Sizes and strides are arguments of the kernels, so there is one program per form and dtype; "tiles" has one more for
@@ -33,12 +34,15 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
+_STRIPS, _LONG = 3, 2 ** 18           # strips that keep two cores busy; elements of a strip
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
 _MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
 _ROWS = 96                 # rows of a group, if there are so many, that share the work of filling a panel
 _DEEP = 128                # steps along k that a wider tile wants
 _STREAMED = 2 ** 22        # bytes of A that are read from memory again when they are needed again
 _WORTH = 2 ** 17           # multiply-adds that make a group worth starting
+_PACKED = 2 ** 22          # multiply-adds that make a launch before, which fills all panels, worth it
+_COPIED = 2 ** 28          # bytes of panels at most
 _PAGE = 4096               # rows so many bytes apart compete for the same few cache lines
 
 
@@ -120,7 +124,7 @@ def plain(p: Product, target: Any) -> Plan:
     untuned = default("matmul", target.schedule)
     if target.schedule == "gpu":
         return _gpu(p, {name: untuned["small_" + name] for name in TILE}, None)
-    return _vector(p, untuned, None) or _tiles(p, untuned, target, None)
+    return _vector(p, untuned, None) or _tiles(p, untuned, target, None, pack=False)
 
 
 def _lanes(dtype: DType) -> int:
@@ -129,15 +133,18 @@ def _lanes(dtype: DType) -> int:
 
 
 def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
-          epilogue: Epilogue | None = None, ahead: bool = False, apart: bool = False) -> Launch:
+          epilogue: Epilogue | None = None, ahead: bool = False, packed: bool = False,
+          apart: bool = False) -> Launch:
     """A launch; parameters a form does not use are left at their defaults, so that they make no further programs."""
-    used = {"tiles": ("mr", "nv", "kc", "unroll"), "direct": ("mr", "nv"), "vector": ("dots",)}[form]
+    used = {"tiles": ("mr", "nv", "unroll", *(() if packed else ("kc",))), "direct": ("mr", "nv"),
+            "vector": ("dots",)}[form]
     untuned = default("matmul", "cpu")
     own: dict[str, Any] = {name: (tune if name in used else untuned)[name]
                            for name in ("mr", "nv", "kc", "unroll", "dots")}
-    return launch("matmul_cpu", kernel, (*args, *(epilogue.args if epilogue else ())), groups, dtype=p.dtype.name,
+    ends = epilogue.args if epilogue and kernel != "pack" else ()
+    return launch("matmul_cpu", kernel, (*args, *ends), groups, prepares=kernel == "pack", dtype=p.dtype.name,
                   form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (),
-                  ahead=ahead, apart=apart, **own)
+                  ahead=ahead, packed=packed, apart=apart, **own)
 
 
 def _direct(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
@@ -157,7 +164,8 @@ def _register_tile(p: Product, tune: dict) -> dict:
     and no more columns are padded."""
     v = _lanes(p.dtype)
     if p.n <= v:
-        return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"]}
+        # A pointer for each row and step of an unrolled loop would not fit the registers.
+        return {**tune, "nv": 1, "kc": tune["kc"] * tune["nv"], "unroll": 1}
     few, many = tune["nv"] * v, tune["large_nv"] * v
     much = p.m >= _ROWS and p.k >= _DEEP and p.m * p.n * p.k * p.groups >= _MUCH
     if much and _up(p.n, many) * many <= _up(p.n, few) * few * 9 // 8:
@@ -183,27 +191,51 @@ def plan_sum(p: Product, each: int, target: Any) -> Plan | None:
     return _tiles(p, tune, target, None, each)
 
 
-def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None, apart: int = 0) -> Plan:
-    tune = _register_tile(p, tune)
+def _blocks(p: Product, tune: dict, rows: int, least: int) -> tuple[int, int]:
+    """Rows and panels of a group: at most `rows`, fewer where cores would lack groups, but never below `least`."""
     mr, nr = tune["mr"], tune["nv"] * _lanes(p.dtype)
     panels, work = _up(p.n, nr), p.m * p.n * p.k * p.groups
     want = max(1, min(tune["least_groups"], work // _WORTH))
-    tall, wide = min(tune["block_rows"], p.m), min(panels, max(1, tune["block_columns"] // nr))
-    # Fewer panels to a group first: it costs nothing, while fewer rows fill the same panel more often.
-    # A transposed panel costs as much to fill as a register tile to compute, so it is filled for many rows.
-    least = _ROWS if p.transpose_b else 2 * mr
+    tall, wide = min(rows, p.m), min(panels, max(1, tune["block_columns"] // nr))
+    # Fewer panels to a group first: it costs nothing, while fewer rows use the same panel more often.
     while 2 * _up(p.m, tall) * _up(panels, wide) * p.groups <= want and (wide > 1 or tall >= 2 * least):
         if wide > 1:
             wide = _up(wide, 2)
         else:
             tall = _up(tall, 2)
-    tall, wide = _up(_even(p.m, tall), mr) * mr, _even(panels, wide)
-    half = p.dtype.name == "float16"
-    rest, work_bytes = ((WORK(0),), (4 * p.m * p.n * p.groups,)) if half else ((), ())
-    args = (OUT(), IN(0), IN(1), *rest, p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides, p.k * p.n,
-                                                        tall, wide, apart or _even(p.k, tune["kc"])))
-    return Plan((_form("tiles", "tiles", p, tune, args, (_up(p.m, tall), _up(panels, wide), p.groups), epilogue,
-                       target.is_cpu and not target.simulator, bool(apart)),), work_bytes)
+    return _up(_even(p.m, tall), mr) * mr, _even(panels, wide)
+
+
+def _tiles(p: Product, tune: dict, target: Any, epilogue: Epilogue | None, apart: int = 0,
+           pack: bool = True) -> Plan:
+    tune = _register_tile(p, tune)
+    mr, nr = tune["mr"], tune["nv"] * _lanes(p.dtype)
+    panels, size = _up(p.n, nr), 8 if p.dtype.compute in ("double", "long") else 4
+    # A transposed panel costs as much to fill as a register tile to compute, so it is filled for many rows.
+    tall, wide = _blocks(p, tune, tune["block_rows"], _ROWS if p.transpose_b else 2 * mr)
+    works: list[int] = []
+    rest: tuple = ()
+    before: tuple = ()
+    b, last = IN(1), p.k * p.n
+    deep = apart or _even(p.k, tune["kc"])
+    if p.dtype.name == "float16":
+        works, rest = [4 * p.m * p.n * p.groups], (WORK(0),)
+    ahead = target.is_cpu and not target.simulator and tune["nv"] > 1       # thin products wait for nothing
+    # Where each panel would be filled by several groups, all are filled once, by a launch before.
+    ranges = _up(p.k, _even(p.k, tune["packed_kc"]))
+    nbytes = size * panels * nr * _up(p.k, ranges) * ranges * p.count_b
+    packed = pack and not apart and p.m > tall and p.m * p.n * p.k * p.groups >= _PACKED and nbytes <= _COPIED
+    if packed:
+        tall, wide = _blocks(p, tune, tune["packed_rows"], 2 * mr)
+        deep, b = _up(p.k, ranges), WORK(len(works))
+        before = (_form("tiles", "pack", p, tune, (b, IN(1), *_sizes(p.n, p.k, *p.b_strides, last, deep)),
+                        (panels, ranges, p.count_b), epilogue, ahead, packed),)
+        last = nbytes // size // p.count_b
+        works.append(nbytes)
+    args = (OUT(), IN(0), b, *rest, p.table, *_sizes(p.m, p.n, p.k, *p.a_strides, *p.b_strides, last,
+                                                    tall, wide, deep))
+    return Plan((*before, _form("tiles", "tiles", p, tune, args, (_up(p.m, tall), _up(panels, wide), p.groups),
+                                epilogue, ahead, packed, bool(apart))), tuple(works))
 
 
 def _vector(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan | None:
@@ -223,11 +255,13 @@ def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple, c
     v, total, rows = _lanes(p.dtype), p.groups * p.m * p.n, p.groups * p.m
     (am, ak), (bk, bn) = p.a_strides, p.b_strides
     if bn == 1 and p.n >= _COLUMNS and (p.m == 1 or c_strides == (p.n, 1)):
-        # float16 parts would round between, so there k is whole and the strips are narrow.
-        half = p.dtype.name == "float16"
-        width = _COLUMNS if half else 8 * tune["strip"] * v
+        # Strips in an odd number: of n groups PoCL gives n // 2 + 1 to the thread that is awake.
+        width = _up(_up(p.n, _up(p.n, 8 * tune["strip"] * v) | 1), v) * v
         kernel, blocks, shape, tail = "strip", _up(p.n, width), (p.m, p.n, p.k, am, ak), (width,)
-        parts = 1 if half else min(_up(p.k, _PART // 2), _up(_PARTS, _up(p.n, 1024) * rows))
+        # k is whole, which saves a launch, unless B has few strips or long ones. float16 parts would round between.
+        pieces = (_up(p.n, 16 * v) | 1) * rows
+        parts = max(_up(p.k * min(p.n, 16 * v), _LONG), _up(2 * _STRIPS, pieces) if pieces < _STRIPS else 1)
+        parts = 1 if p.dtype.name == "float16" else min(_up(p.k, _PART // 2), parts)
     elif ak == 1 and bk == 1:
         kernel = "dots"
         per = tune["dots"] * _up(_up(p.n, tune["dots"]), max(1, 32 // rows))

@@ -8,6 +8,7 @@
 ##                   kc steps deep, into private memory (the first cache), turning it by vectors where B is
 ##                   transposed, and sweeps its rows over it in register tiles of mr x nv vectors. Rows past the last
 ##                   repeat it, columns past the last are computed from whatever lies there and dropped.
+##                   With `packed`, a launch before, kernel pack, has put all panels of op(B) into memory.
 ##         "direct"  B has rows along n, M >= mr, N >= nv*v: one register tile per group, straight from A and B; the
 ##                   last tile of each direction is shifted back, so all are full. A little faster where both sides
 ##                   are large and rows of B do not compete for the same cache lines.
@@ -18,6 +19,7 @@
 ## mr, nv  register tile: mr rows x nv vectors
 ## kc      steps of k a private panel holds
 ## unroll  of the loop over k
+## packed  tiles: panels come from the launch before
 ## ahead   tiles: fetch the next rows of A while these are used (not on simulators)
 ## dots    columns handled at once in dots ("vector")
 ## apart   tiles: each range of k is a product of its own, begun at zero and added to those before it
@@ -83,7 +85,8 @@ ${end.emit(epilogue, dtype, 16)}
 
 // `deep` rows of op(B) from b on into d. The first `whole` can be read as nr elements without passing the end of B;
 // of the others `some` columns exist.
-static inline void panel_of(X *d, __global const T *b, size_t deep, size_t bk, size_t bn, size_t some, size_t whole)
+static inline void panel_of(${"__global " if packed else ""}X *d, __global const T *b, size_t deep,
+                            size_t bk, size_t bn, size_t some, size_t whole)
 {
     if (bn == 1) {
         size_t p = 0;
@@ -120,18 +123,39 @@ static inline void panel_of(X *d, __global const T *b, size_t deep, size_t bk, s
     }
 }
 
-// Groups: block of `per` rows, block of `wide` panels, matrix. `last` is the number of elements of one B. Between
-// ranges of k the sums rest in C\
+% if packed:
+// All panels of op(B), each `deepest` steps deep: for each matrix, each range of k, one after the other.
+// Groups: panel, range of k, matrix. `last` is the number of elements of one B.
+SOLO __kernel void pack(__global X *restrict d, __global const T *restrict b, ulong n, ulong k, ulong bk, ulong bn,
+                        ulong last, ulong deepest)
+{
+    const size_t c0 = get_group_id(0) * ${nr}, k0 = get_group_id(1) * deepest, at = k0 * bk + c0 * bn;
+    const size_t deep = min((size_t)deepest, (size_t)k - k0);
+    d += ((get_group_id(2) * get_num_groups(1) + get_group_id(1)) * get_num_groups(0) + get_group_id(0))
+         * deepest * ${nr};
+    panel_of(d, b + get_group_id(2) * last + at, deep, bk, bn, min((size_t)${nr}, (size_t)n - c0),
+             last >= at + ${nr} ? min(deep, (size_t)((last - at - ${nr}) / bk + 1)) : 0);
+}
+
+% endif
+// Groups: block of `per` rows, block of `wide` panels, matrix. `last` is the number of elements of one B\
+% if packed:
+, or of all of its panels, which are b\
+% endif
+. Between ranges of k the sums rest in C\
 % if half:
 , which half would round: in `rest`, as large as C, instead\
 % endif
 .
-SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global const T *restrict b,
+SOLO __kernel void tiles(__global T *c, __global const T *restrict a,
+                         __global const ${"X" if packed else "T"} *restrict b,
                          ${"__global X *rest, " if half else ""}__global const long *restrict table,
                          ulong m, ulong n, ulong k, ulong am, ulong ak_, ulong bk, ulong bn, ulong last,
                          ulong per, ulong wide, ulong deepest${end.params(epilogue)})
 {
+% if not packed:
     X panel[${kc * nr}] __attribute__((aligned(64)));
+% endif
     X tail[${max(nr, 16)}];
     size_t ia, ib;
     matrices_of(get_group_id(2), table, &ia, &ib);
@@ -146,13 +170,21 @@ SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global c
 % else:
     __global X *const rest = c;
 % endif
+% if packed:
+    const size_t up = (n + ${nr - 1}) / ${nr} * ${nr};          // columns with those that fill the last panel
+% endif
     for (size_t k0 = 0; k0 < k; k0 += deepest) {
         const size_t deep = min((size_t)deepest, (size_t)k - k0);
         const int final = k0 + deep == k;
         for (size_t c0 = j0; c0 < j1; c0 += ${nr}) {
-            const size_t some = min((size_t)${nr}, j1 - c0), at = k0 * bk + c0 * bn;
+            const size_t some = min((size_t)${nr}, j1 - c0);
+% if packed:
+            __global const X *const panel = b + (k0 * up + c0 * deepest);
+% else:
+            const size_t at = k0 * bk + c0 * bn;
             panel_of(panel, b + at, deep, bk, bn, some,
                      last >= at + ${nr} ? min(deep, (size_t)((last - at - ${nr}) / bk + 1)) : 0);
+% endif
             for (size_t r = r0; r < r1; r += ${mr}) {
 % for i in rows:
                 const size_t f${i} = min(r + ${i}, r1 - 1);
@@ -168,7 +200,7 @@ SOLO __kernel void tiles(__global T *c, __global const T *restrict a, __global c
 % if not apart:
                 ${resting()}
 % endif
-                const X *w = panel;
+                ${'__global ' if packed else ''}const X *w = panel;
                 size_t e = k0 * ak, p = 0;
 <%
     def tiled(u):

@@ -38,14 +38,17 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "large_nv": (4, (2, 3, 4)),
         # depth of a private panel: kc * nv * 64 bytes = 32 KB stay in the first cache
         "kc": (256, (64, 128, 192, 256, 384, 512, 768, 1024)),
+        # the same where panels are filled by a launch before and come from the second cache, and rows of a group
+        "packed_kc": (512, (128, 192, 256, 384, 512, 768, 1024, 2048)),
+        "packed_rows": (192, (48, 96, 128, 192, 256, 384, 512)),
         "unroll": (2, (1, 2, 4, 8)),
         # rows and columns of a group: a block of A of 256 KB stays in the second cache
         "block_rows": (256, (32, 64, 96, 128, 192, 256, 384, 512)),
         "block_columns": (256, (32, 64, 128, 192, 256, 512, 1024)),
         # groups are halved until there are so many, so that cores can share them
         "least_groups": (32, (4, 8, 16, 32, 64, 128, 256, 512)),
-        # vectors, in eights, across the column strip of a vector-times-matrix work-item
-        "strip": (8, (2, 4, 8)),
+        # vectors, in eights, across the column strip of a vector-times-matrix work-item, at most
+        "strip": (2, (1, 2, 4, 8)),
         # columns a dot-product work-item handles at once
         "dots": (4, (1, 2, 4, 8)),
     },

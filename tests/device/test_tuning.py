@@ -14,11 +14,11 @@ from cltensor import tuner
 from cltensor.base import config
 from cltensor.base.errors import CLTensorWarning
 from cltensor.interpret import trial
-from cltensor.kernels import matmul, tuned, tuning
+from cltensor.kernels import convolution, matmul, reduction, tuned, tuning
 from tests.conftest import forget_plans
 
 CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 64, "strip": 4, "dots": 2}),
-       ("matmul", {"mr": 14, "nv": 1, "kc": 64, "least_groups": 4}),
+       ("matmul", {"mr": 14, "nv": 1, "kc": 64, "least_groups": 4, "packed_kc": 128, "packed_rows": 48}),
        ("conv2d", {"mr": 6, "nv": 3, "unroll": 1, "groups": 4, "range": 32}),
        ("conv2d", {"mr": 12, "nv": 1, "panel": 2 ** 14, "sweep": 16}), ("reduce", {"grain": 1024, "groups": 256})]
 GPU = [("matmul", {"mwg": 64, "nwg": 96, "kwg": 16, "mdimc": 8, "ndimc": 8, "vwm": 2, "small_mwg": 64, "small_vwn": 2}),
@@ -64,28 +64,59 @@ def cpu_only(device):
         pytest.skip("entries of the cpu schedule")
 
 
-def test_a_wrong_entry_is_found_out_before_it_is_used(device, cache, monkeypatch):
-    cpu_only(device)
-    want = product()
+def convolution_of_ones():
+    return tf.nn.conv2d(tf.ones([1, 9, 9, 3]), tf.ones([3, 3, 3, 5]), 1, "SAME").numpy()
+
+
+def sums():
+    return tf.reduce_sum(tf.constant(np.arange(3000, dtype=np.float32).reshape(3, 1000)), 0).numpy()
+
+
+def wrong_products(monkeypatch):
     right = matmul._tiles
 
-    def wrong(p, tune, *rest):
-        return right(p._replace(k=p.k - 1) if tune["mr"] == 6 else p, tune, *rest)
+    def wrong(p, tune, *rest, **more):
+        return right(p._replace(k=p.k - 1) if tune["mr"] == 6 else p, tune, *rest, **more)
     monkeypatch.setattr(matmul, "_tiles", wrong)
-    plant(device, {"mr": 6})
+
+
+def wrong_convolutions(monkeypatch):
+    right = convolution.forward
+
+    def wrong(w, target, *rest):
+        return right(w._replace(top=0) if tuning.lookup("conv2d", target)["mr"] == 6 else w, target, *rest)
+    monkeypatch.setattr(convolution, "forward", wrong)
+
+
+def wrong_sums(monkeypatch):
+    right = reduction.lower_reduce
+
+    def wrong(ins, outs, target, *, op, **more):
+        return right(ins, outs, target, op="max" if tuning.lookup("reduce", target)["grain"] == 1024 else op, **more)
+    monkeypatch.setattr(reduction, "lower_reduce", wrong)
+
+
+@pytest.mark.parametrize("name, entry, sabotage, work", [
+    ("matmul", {"mr": 6}, wrong_products, product), ("conv2d", {"mr": 6}, wrong_convolutions, convolution_of_ones),
+    ("reduce", {"grain": 1024}, wrong_sums, sums)])
+def test_a_wrong_entry_is_found_out_before_it_is_used(device, cache, monkeypatch, name, entry, sabotage, work):
+    cpu_only(device)
+    want = work()
+    sabotage(monkeypatch)
+    tuned.save(device.traits.driver, {f"{name}/cpu": entry})
     tuning.forget()
     forget_plans()
     with pytest.warns(CLTensorWarning, match="ignored: .* differ from the plain kernel's"):
-        got = product()
+        got = work()
     assert np.array_equal(got, want)
     tuning.forget()
     forget_plans()
     monkeypatch.setattr(trial, "complaint", None)          # the verdict was kept: nothing is tried again
     with pytest.warns(CLTensorWarning, match="differ"):
-        assert np.array_equal(product(), want)
+        assert np.array_equal(work(), want)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.array_equal(product(), want)
+        assert np.array_equal(work(), want)
 
 
 def test_a_good_entry_is_used_also_inside_guards(device, cache):
