@@ -1,4 +1,5 @@
-"""Sums over all, the first and the last axis, argmax, softmax and log-softmax, at a million elements and more."""
+"""Sums over all, the first, the last and a middle axis, maxima, argmax, softmax and log-softmax, mostly of a million
+elements and more."""
 
 from __future__ import annotations
 
@@ -44,6 +45,34 @@ def total(shape: tuple, axis: int | None) -> Workload:
     }, writes)
 
 
+def middle(shape: tuple) -> Workload:
+    """Sum over the axis between two others."""
+    text = "x".join(map(str, shape))
+    out = np.empty((shape[0], shape[2]), np.float32)
+    return _row(f"sum {text} axis 1", f"sum of {text} over the middle axis", shape, {
+        "cltensor": lambda tf, x: lambda: tf.reduce_sum(x, 1),
+        "tensorflow": lambda tf, x: lambda: tf.reduce_sum(x, 1),
+        "numpy": lambda np_, x: lambda: np.sum(x, 1, out=out),
+        "torch": lambda torch, x: lambda: torch.sum(x, 1),
+        "jax": lambda jax, x: lambda: jax.numpy.sum(x, 1),
+        "tinygrad": lambda tg, x: lambda: x.sum(1).realize(),
+    }, out.size)
+
+
+def largest(shape: tuple) -> Workload:
+    """The largest element of each row."""
+    text = "x".join(map(str, shape))
+    out = np.empty(shape[:1], np.float32)
+    return _row(f"max {text} axis -1", f"largest of the rows of {text}", shape, {
+        "cltensor": lambda tf, x: lambda: tf.reduce_max(x, -1),
+        "tensorflow": lambda tf, x: lambda: tf.reduce_max(x, -1),
+        "numpy": lambda np_, x: lambda: np.max(x, -1, out=out),
+        "torch": lambda torch, x: lambda: torch.amax(x, -1),
+        "jax": lambda jax, x: lambda: jax.numpy.max(x, -1),
+        "tinygrad": lambda tg, x: lambda: x.max(-1).realize(),
+    }, shape[0])
+
+
 def argmax(shape: tuple) -> Workload:
     """Position of the largest element of each row."""
     text = "x".join(map(str, shape))
@@ -79,7 +108,8 @@ def softmax(shape: tuple, log: bool = False) -> Workload:
 WORKLOADS = [
     total((4096, 1024), None), total((4096, 1024), 0), total((4096, 1024), -1),
     total((65536, 64), 0), total((65536, 64), -1), total((16384, 1000), 0), total((16384, 1000), None),
-    argmax((16384, 1000)), argmax((65536, 64)),
+    total((1000000, 2), 0), largest((1000000, 2)), middle((64, 512, 16)), middle((100, 100, 100)),
+    total((512, 512), None), argmax((16384, 1000)), argmax((65536, 64)),
     softmax((4096, 1024)), softmax((65536, 64)), softmax((16384, 1000)),
     softmax((4096, 1024), log=True),
 ]

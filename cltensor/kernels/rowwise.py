@@ -41,6 +41,7 @@ def lower_softmax(ins: tuple, outs: tuple, target: Any, *, kind: str) -> Plan:
     per, work, local = spread(-(-rows // 16) if lanes else rows, rows * C, target)
     args = [OUT(), IN(1) if several else IN(0)]
     params: dict = {"schedule": target.schedule, "kind": kind, "dtype": logits.dtype.name,
+                    "fetch": cpu and target.is_cpu and not target.simulator,
                     "label": ins[0].dtype.name if kind.startswith("sparse") else ""}
     if kind.startswith("sparse"):
         args += [IN(0), ERROR, ("opid",)]

@@ -15,11 +15,13 @@
 ##
 ## schedule cpu: one work-item per group owns `per` adjacent rows (`rows`, C >= 16) or blocks of sixteen rows,
 ## one per vector lane (`lanes`, C < 16). A row is walked in vectors of 16; the tail is a full vector that ends
-## at the last element, its lanes that were already counted add nothing to sums.
+## at the last element, its lanes that were already counted add nothing to sums. While a row's exponentials keep the core
+## busy, the next row is fetched: the caches' own prefetchers begin anew with each row.
 ## schedule gpu: 64 items share a row and end each sum in a local-memory tree.
 ##
 ## Params
 ##   schedule  "cpu" or "gpu"
+##   fetch     whether the compiler's own functions may be used (a checking device knows OpenCL's only)
 ##   kind      see above
 ##   dtype     of x, y, g and the result; float16 is computed in float
 ##   label     dtype of the labels, int32 or int64 (kinds sparse, sparse_grad), else ""
@@ -62,6 +64,15 @@ inline size_t checked(const long k, const size_t r, const size_t C, __global int
 
 % endif
 % if schedule == "cpu":
+#if ${int(fetch)} && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define SOON(pointer) __builtin_prefetch((const __global void *)(pointer), 0, 3)
+#endif
+#endif
+#ifndef SOON
+#define SOON(pointer)
+#endif
+
 inline ${T16} big16(${T16} a, ${T16} b) { return ${bigger(16, "a", "b")}; }
 
 inline ${T} tree_max(${T16} v)
@@ -103,7 +114,9 @@ SOLO __kernel void rows(${params}, const ulong rows, const ulong C, const ulong 
 % if dense:
         ${T16} y0 = (${T16})(0), d0 = (${T16})(0);
 % endif
+        const size_t ahead = r + 1 < end ? C : 0;
         for (i = 0; i < body; i += 16) {
+            SOON(p + ahead + i);
             const ${T16} z = ${LOAD(16, "p + i")} - m, e = exp(z);
 % if keep:
             ${STORE(16, "e", "q + i")};
