@@ -18,7 +18,7 @@ from cltensor.kernels.rowwise import lower_softmax
 from cltensor.kernels.strided import copy_launch, fill_launch
 
 BIG = 2 ** 32 + 2 ** 31 + 40
-TARGETS = {s: SimpleNamespace(schedule=s, compute_units=2, is_cpu=s == "cpu") for s in ("cpu", "gpu")}
+TARGETS = {s: SimpleNamespace(schedule=s, compute_units=2, is_cpu=s == "cpu", simulator=False) for s in ("cpu", "gpu")}
 LIMITS = {"int": (-2 ** 31, 2 ** 31), "uint": (0, 2 ** 32), "long": (-2 ** 63, 2 ** 63), "ulong": (0, 2 ** 64)}
 schedules = pytest.mark.parametrize("schedule", TARGETS)
 
