@@ -163,7 +163,8 @@ class _Steps:
         if self.cpu:
             self.launches.append(launch("conv2d_cpu", "contract", args, (
                 _up(count, per), _up(blocks, wide), parts), v=self.lanes, nv=self.nv, unroll=self.tune["unroll"],
-                dense=not ranged and not self.w.depthwise, beside=rows.first[2] == 1 and rows.sizes[2] % mr == 0,
+                dense=not ranged and not self.w.depthwise,
+                beside=rows.first[2] == 1 and rows.sizes[2] % mr == 0 and sub % mr == 0,
                 **common))
         else:
             self.launches.append(launch("conv2d_gpu", "contract", args, (

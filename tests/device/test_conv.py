@@ -7,7 +7,8 @@ import pytest
 from scipy import signal
 
 import cltensor as tf
-from cltensor.kernels import build, convolution
+from cltensor.interpret.runner import bind_plan
+from cltensor.kernels import build, convolution, tuning
 from cltensor.ops import conv, depthwise
 from cltensor.ops.conv_rows import DEPTHWISE, FULL
 from tests.ops import convolution as twin
@@ -73,6 +74,19 @@ def test_special_values_stay_where_they_are(schedule):
     x[0, 2, 3, 1] = np.nan
     y = conv.conv2d(x, numbers(3, 3, 4, 5), 1, "SAME").numpy()
     assert np.isnan(y[0, 1:4, 2:5]).all() and np.isnan(y).sum() == 9 * 5
+
+
+def test_tiles_that_end_within_a_sweep(device):
+    """One input channel: the rows of a tile lie side by side, but not where a sweep is no multiple of the tile."""
+    x, f = tf.constant(numbers(1, 24, 24, 1)), tf.constant(numbers(3, 3, 1, 80))
+    want = tf.nn.conv2d(x, f, 1, "SAME").numpy()
+    form = FULL.forward
+    how = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
+    for chosen in ({"mr": 12, "sweep": 16}, {"mr": 6, "sweep": 32}, {"mr": 8, "sweep": 64}):
+        with tuning.using(conv2d=chosen if device.traits.schedule == "cpu" else {}):
+            plan = form.lower((x.spec, f.spec), (tf.constant(want).spec,), device.traits, **how)
+        got = bind_plan(form, plan, device, (x.spec, f.spec), (tf.constant(want).spec,))((x, f))
+        assert got.numpy().tobytes() == want.tobytes()
 
 
 def test_shapes_share_programs():
