@@ -63,3 +63,10 @@ def test_cnn(capsys):
     out = capsys.readouterr().out
     assert re.search(r"Total params: [\d,]+\n", out) and re.search(r"accuracy 0\.[5-9]", out)
     assert module.confusions([1, 2, 1], [7, 2, 7]) == "1 taken for 7 (2x)" and module.confusions([3], [3]) == "none"
+
+
+def test_session_digits(capsys, tmp_path):
+    module = example("session_digits")
+    assert module.main(["--epochs", "6", "--output", str(tmp_path)]) in (0, 1)
+    found = re.search(r"Test accuracy (0\.\d+), goal 0.96; a second session from .*: (0\.\d+)", capsys.readouterr().out)
+    assert found and float(found[1]) > 0.9 and found[1] == found[2]
