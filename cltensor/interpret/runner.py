@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,8 @@ class BoundLaunch:
             launch(self.kernel, values, self.global_size, self.local_size, self.may_fail, self.at)
 
     def remember(self, memory: Any) -> None:
-        """From now on, set what is another object than the last time, and nothing else. For a kernel that runs again
-        and again on the same small buffers: they are kept until `memory` wants them back."""
+        """From now on, set only what is another object than the last time, and all where a number is. For a kernel that
+        runs again and again on the same small buffers: they are kept until `memory` wants them back."""
         self.before = []
         self.forget()
         memory.watch(self)
@@ -123,12 +124,19 @@ class BoundLaunch:
 
     def _set_changed(self, kernel: Any, values: list) -> None:
         """With the queue's lock held."""
-        before, dtypes = self.before, self.dtypes
-        for i, value in enumerate(values):
-            if value is not before[i]:
-                at = self.at[i]
-                kernel.set_arg(at, value if dtypes[at] is None else dtypes[at](value))
-                before[i] = value
+        before, first = self.before, len(values) - len(self.slots)
+        if all(map(is_, values[first:], before[first:])):
+            for i, value in enumerate(values[:first]):
+                if value is not before[i]:
+                    kernel.set_arg(self.at[i], value)
+                    before[i] = value
+        else:
+            args = self.template.copy()
+            for at, value in zip(self.at, values):
+                args[at] = value
+            self.forget()           # if setting fails, nobody knows what is set
+            kernel.set_args(*args)
+            before[:] = values
 
     def _constant(self, op: OpDef, device: Any, arg: tuple) -> Any:
         kind = arg[0]
