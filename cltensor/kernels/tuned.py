@@ -2,6 +2,8 @@
 
 An entry is {parameter: number} under "family/schedule" under a driver key (`traits.driver`: platform, version,
 device, driver version). `python -m cltensor tune` writes the user's file, which is asked before the shipped one.
+What ships has, besides, an entry per kind of GPU, under "unmeasured: <vendor> gpu": worked out from what
+vendors publish (registers, local memory, number of units), for devices that nobody has searched on yet.
 Nothing here is trusted: a file may be old, damaged or written by hand, so kernels/tuning.py checks each number
 against what is allowed and has each entry tried once per driver version before it is used.
 """
@@ -17,7 +19,7 @@ from typing import Any
 
 from cltensor.base import config
 
-__all__ = ["SHIPPED", "user_file", "verdict_file", "entries", "save", "fingerprint", "verdict", "remember"]
+__all__ = ["SHIPPED", "user_file", "verdict_file", "kind", "entries", "save", "fingerprint", "verdict", "remember"]
 
 _HERE = Path(__file__).parent
 SHIPPED = _HERE / "tuned.json"
@@ -53,9 +55,25 @@ def _write(file: Path, rows: dict) -> None:
     os.replace(temporary, file)
 
 
-def entries(driver: str, key: str) -> list[tuple[str, Any]]:
-    """(where it stands, entry) for "family/schedule" of a driver, the user's first."""
-    found = ((str(file), _read(file).get(driver, {}).get(key)) for file in (user_file(), SHIPPED))
+def kind(vendor: str) -> str:
+    """The key of the entries for all GPUs of a vendor, by the name that its driver gives.
+
+    Example:
+        >>> kind("Advanced Micro Devices, Inc.")
+        'unmeasured: amd gpu'
+    """
+    known = {"advanced": "amd", "amd": "amd", "nvidia": "nvidia", "intel(r)": "intel", "intel": "intel", "arm": "arm",
+             "apple": "apple"}
+    words = vendor.lower().split()
+    return f"unmeasured: {known.get(words[0], words[0]) if words else 'unknown'} gpu"
+
+
+def entries(driver: str, key: str, vendor: str = "") -> list[tuple[str, Any]]:
+    """(where it stands, entry) for "family/schedule" of a driver, the user's first, that of a GPU's kind last."""
+    asked = [(user_file(), driver), (SHIPPED, driver)]
+    if vendor:
+        asked.append((SHIPPED, kind(vendor)))
+    found = ((str(file), _read(file).get(name, {}).get(key)) for file, name in asked)
     return [(where, entry) for where, entry in found if entry is not None]
 
 

@@ -5,6 +5,7 @@ bits whatever stands in this table. `lookup` answers with the first of
 
     the user's entry for this driver version      written by `python -m cltensor tune`
     the shipped entry for this very device        kernels/tuned.json
+    the shipped entry for GPUs of its vendor      the same, derived from published facts, not measured
     the default of the kind of device             below
 
 An entry counts only if every number is one of those allowed, and if, tried once per driver version, it gives
@@ -210,7 +211,8 @@ def lookup(name: str, target: Any) -> dict[str, int]:
 
 def _choose(name: str, target: Any, driver: str) -> dict[str, int]:
     plain, key = _DEFAULTS[name, target.schedule], f"{name}/{target.schedule}"
-    for where, entry in tuned.entries(driver, key) if driver else ():
+    vendor = "" if getattr(target, "is_cpu", True) else target.vendor
+    for where, entry in tuned.entries(driver, key, vendor) if driver else ():
         complaint = complaint_about(name, target.schedule, entry)
         if not complaint:
             full = plain | entry

@@ -153,3 +153,23 @@ def test_what_ships_is_allowed(monkeypatch):
     for rows in json.loads(tuned.SHIPPED.read_text("utf-8")).values():
         for key, entry in rows.items():
             assert not tuning.complaint_about(*key.split("/"), entry)
+
+
+def test_a_gpu_without_entries_gets_those_of_its_kind(monkeypatch, fresh):
+    device = SimpleNamespace(schedule="gpu", driver="some gpu driver", is_cpu=False, vendor="NVIDIA Corporation")
+    tuned.save("unmeasured: nvidia gpu", {"matmul/gpu": {"large_groups": 128}}, tuned.SHIPPED)
+    assert tuning.lookup("matmul", device)["large_groups"] == 128 and len(fresh) == 1        # and it was tried
+    tuning.forget()
+    tuned.save("some gpu driver", {"matmul/gpu": {"large_groups": 32}}, tuned.SHIPPED)
+    assert tuning.lookup("matmul", device)["large_groups"] == 32                             # measured comes first
+    other = SimpleNamespace(schedule="gpu", driver="another", is_cpu=False, vendor="ARM")
+    assert tuning.lookup("matmul", other) == tuning.default("matmul", "gpu")
+    a_cpu = SimpleNamespace(schedule="gpu", driver="a cpu", is_cpu=True, vendor="NVIDIA Corporation")
+    assert tuning.lookup("matmul", a_cpu) == tuning.default("matmul", "gpu")
+
+
+def test_every_kind_of_gpu_has_entries_of_every_family(monkeypatch):
+    monkeypatch.undo()
+    shipped = json.loads(tuned.SHIPPED.read_text("utf-8"))
+    for vendor in ("NVIDIA Corporation", "Advanced Micro Devices, Inc.", "Intel(R) Corporation", "Apple", "ARM"):
+        assert set(shipped[tuned.kind(vendor)]) == {f"{n}/{s}" for n, s in tuning.families() if s == "gpu"}
