@@ -1,6 +1,6 @@
 """Which matmul kernel a shape gets: pure functions from sizes to a Plan, no device touched.
 
-Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako says what each computes):
+Under the cpu schedule three forms share the work (kernels/matmul_cpu.cl.mako and matmul_vector say what each computes):
 
     M < 4 (or N < 4, the product swapped)                    vector   memory-bound: B is read once
     B transposed, M or N below one register tile, float16,
@@ -136,15 +136,19 @@ def _form(form: str, kernel: str, p: Product, tune: dict, args: Any, groups: tup
           epilogue: Epilogue | None = None, ahead: bool = False, packed: bool = False,
           apart: bool = False) -> Launch:
     """A launch; parameters a form does not use are left at their defaults, so that they make no further programs."""
-    used = {"tiles": ("mr", "nv", "unroll", *(() if packed else ("kc",))), "direct": ("mr", "nv"),
-            "vector": ("dots",)}[form]
+    used = {"tiles": ("mr", "nv", "unroll", *(() if packed else ("kc",))), "direct": ("mr", "nv")}[form]
     untuned = default("matmul", "cpu")
-    own: dict[str, Any] = {name: (tune if name in used else untuned)[name]
-                           for name in ("mr", "nv", "kc", "unroll", "dots")}
+    own: dict[str, Any] = {name: (tune if name in used else untuned)[name] for name in ("mr", "nv", "kc", "unroll")}
     ends = epilogue.args if epilogue and kernel != "pack" else ()
     return launch("matmul_cpu", kernel, (*args, *ends), groups, prepares=kernel == "pack", dtype=p.dtype.name,
                   form=form, v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (),
                   ahead=ahead, packed=packed, apart=apart, **own)
+
+
+def _vector_form(kernel: str, p: Product, tune: dict, args: Any, groups: tuple,
+                 epilogue: Epilogue | None = None) -> Launch:
+    return launch("matmul_vector", kernel, (*args, *(epilogue.args if epilogue else ())), groups, dtype=p.dtype.name,
+                  v=_lanes(p.dtype), epilogue=epilogue.text("cpu") if epilogue else (), dots=tune["dots"])
 
 
 def _direct(p: Product, tune: dict, epilogue: Epilogue | None) -> Plan:
@@ -274,12 +278,12 @@ def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple, c
     parts = _up(p.k, deep)
     whole = parts == 1 and epilogue is None
     out = OUT() if whole else WORK(0)
-    main = _form("vector", kernel, p, tune, (out, a, b, p.table, *_sizes(*shape, deep, total, *tail)),
+    main = _vector_form(kernel, p, tune, (out, a, b, p.table, *_sizes(*shape, deep, total, *tail)),
                  (blocks, parts, rows))
     if whole:
         return Plan((main,))
     per = max(v, _up(_up(total, 16), v) * v)
-    fold = _form("vector", "fold", p, tune, (OUT(), WORK(0), *_sizes(parts, total, per, columns)),
+    fold = _vector_form("fold", p, tune, (OUT(), WORK(0), *_sizes(parts, total, per, columns)),
                  (_up(total, per),), epilogue)
     return Plan((main, fold), (parts * total * p.dtype.size,))
 
