@@ -211,7 +211,7 @@ def lookup(name: str, target: Any) -> dict[str, int]:
 
 def _choose(name: str, target: Any, driver: str) -> dict[str, int]:
     plain, key = _DEFAULTS[name, target.schedule], f"{name}/{target.schedule}"
-    vendor = "" if getattr(target, "is_cpu", True) else target.vendor
+    vendor = "" if getattr(target, "is_cpu", True) else getattr(target, "vendor", "")
     for where, entry in tuned.entries(driver, key, vendor) if driver else ():
         complaint = complaint_about(name, target.schedule, entry)
         if not complaint:
