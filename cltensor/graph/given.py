@@ -11,8 +11,7 @@ like any other learning rate: no upload, and the same bits as in eager execution
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,14 +37,19 @@ class _Feeds(threading.local):
 _feeds = _Feeds()
 
 
-@contextmanager
-def giving(feeds: dict[int, tuple]) -> Iterator[None]:
-    """Inside, a run goes on that was fed these."""
-    before, _feeds.now = _feeds.now, feeds
-    try:
-        yield
-    finally:
-        _feeds.now = before
+class giving:
+    """Context manager: inside, a run goes on that was fed these."""
+
+    __slots__ = ("_now", "_before")
+
+    def __init__(self, feeds: dict[int, tuple]):
+        self._now = feeds
+
+    def __enter__(self) -> None:
+        self._before, _feeds.now = _feeds.now, self._now
+
+    def __exit__(self, *exc: Any) -> None:
+        _feeds.now = self._before
 
 
 def given(x: Symbol | Variable) -> np.ndarray | None:
