@@ -14,7 +14,9 @@
 ## channels). Channels in vectors of v, the last through a private array. gpu: a unit is a piece by one channel, an
 ## item each, grid-stride, neighbours are neighbouring channels.
 ##
-## Params: dtype (float32, float64), v (lanes; 1 under the gpu schedule), schedule.
+## Params: dtype (float32, float64), v (lanes; 1 under the gpu schedule), schedule, epilogue of apply (see
+## epilogue.cl.mako; its inputs are the last arguments).
+<%namespace name="end" file="epilogue.cl.mako"/>
 <%
     X = dt(dtype).compute
     XV = vec(X, v)
@@ -24,8 +26,10 @@
         "sums": (("sg", "sx"), ("x", "g", "mean", "variance"), True),
         "total": (("dscale", "doffset"), ("sg", "sx"), False),
         "back": (("dx",), ("x", "g", "scale", "mean", "variance", "dscale", "doffset"), True)}
+    if epilogue:                # a program of its own, for this kernel alone
+        kernels = {"apply": kernels["apply"]}
 %>\
-<%def name="columns(name, get, put)">\
+<%def name="columns(name, get, put, some)">\
 <% X, XV = dt(dtype).compute, vec(dt(dtype).compute, v) %>\
 % if name == "stats":
     ${XV} total = (${XV})(0), ssd = (${XV})(0);
@@ -54,7 +58,13 @@
     const ${XV} factor = ${get("scale", "i")} / sqrt(${get("variance", "i")} + epsilon);
     for (size_t r = first; r < last; r++) {
         const ${XV} e = fma(${get("x", "r * c + i")} - mean_, factor, offset_);
+% if epilogue:
+        ${X} ready[16];
+        ${f"vstore{v}(e, 0, ready)" if v > 1 else "ready[0] = e"};
+        emit(y + r * c + i, ready, ${some}, i, r * c + i${end.names(epilogue)});
+% else:
         ${put("e", "y", "r * c + i")}
+% endif
     }
 % elif name == "sums":
     const ${XV} mean_ = ${get("mean", "i")}, root = sqrt(${get("variance", "i")} + epsilon);
@@ -104,6 +114,7 @@ static inline void put_few(${XV} x, __global ${X} *p, size_t some)
         p[k] = lane[k];
 }
 % endif
+${end.emit(epilogue, dtype, 16 if schedule == "cpu" else 4)}
 % for name, (outs, ins, piecewise) in kernels.items():
 <%
     full = lambda p, at: load(dtype, v, 0, f"{p} + {at}") if v > 1 else f"{p}[{at}]"
@@ -114,7 +125,8 @@ static inline void put_few(${XV} x, __global ${X} *p, size_t some)
 %>
 ${"SOLO" if schedule == "cpu" else ""} __kernel void ${name}(${", ".join(
         [f"__global {X} *restrict {p}" for p in outs] + [f"__global const {X} *restrict {p}" for p in ins])},
-    ulong rows, ulong c, ulong length, ulong pieces, ulong units, ulong per, ${X} epsilon)
+    ulong rows, ulong c, ulong length, ulong pieces, ulong units, ulong per, ${X} epsilon\
+${end.params(epilogue) if name == "apply" else ""})
 {
     const size_t strips = (c + ${width - 1}) / ${width};
 % if schedule == "cpu":
@@ -129,13 +141,13 @@ ${"SOLO" if schedule == "cpu" else ""} __kernel void ${name}(${", ".join(
 % if schedule == "cpu":
         const size_t stop = min(i + ${width}, (size_t)c);
         for (; i + ${v} <= stop; i += ${v}) {
-            ${columns(name, full, put)}
+            ${columns(name, full, put, v)}
         }
         if (i < stop) {
-            ${columns(name, part, put_part)}
+            ${columns(name, part, put_part, "c - i")}
         }
 % else:
-        ${columns(name, full, put)}
+        ${columns(name, full, put, 1)}
 % endif
     }
 }

@@ -4,7 +4,8 @@ The seam by which bias, activation and the like are computed while the sums are 
 Expression, the same plain data as an elementwise op or a fused chain of them:
 
     input 0         the finished element, as the unfused op would have stored it (float16: rounded to it)
-    inputs 1, 2 ..  the inputs 2, 3, ... of the plan, in the same order; each is of a kind, told by its shape:
+    inputs 1, 2 ..  the inputs of the plan after the op's own (2, 3, ...), in the same order; each is of a kind, told
+                    by its shape:
 
         "full"      the shape of the result                 a residual, a mask
         "column"    one value per column (last dimension)   a bias
@@ -18,6 +19,7 @@ those of the separate ops. `epilogue_of` says whether an expression has this for
 
     matmul.plan(product, target, epilogue)
     convolution.forward(window, target, epilogue), convolution.input_gradient(window, target, epilogue)
+    batch_normalization.lower_batch_norm(ins, outs, target, epsilon, epilogue)
 """
 
 from __future__ import annotations
@@ -42,11 +44,15 @@ class Epilogue:
 
     @property
     def args(self) -> tuple:
-        """Arguments of a kernel with this epilogue, its last ones."""
+        """Arguments of a kernel of two inputs with this epilogue, its last ones."""
+        return self.after(2)
+
+    def after(self, inputs: int) -> tuple:
+        """The last arguments of a kernel of so many inputs: the epilogue's come behind them."""
         found = []
-        for i, kind in enumerate(self.kinds, 1):
-            dtype = self.expression.inputs[i][0]
-            found.append(SLOT(i + 1, as_dtype(dtype).compute) if kind == "slot" else IN(i + 1))
+        for i, kind in enumerate(self.kinds):
+            dtype = self.expression.inputs[i + 1][0]
+            found.append(SLOT(inputs + i, as_dtype(dtype).compute) if kind == "slot" else IN(inputs + i))
         return tuple(found)
 
     def text(self, schedule: str) -> tuple:

@@ -6,6 +6,7 @@ import pytest
 import cltensor as tf
 from cltensor.graph.program import verify
 from cltensor.graph.replay import PASSES, prepare
+from cltensor.ops.batch_norm import normalize_batch
 
 tfe = tf.contrib.eager
 rng = np.random.default_rng(0)
@@ -88,6 +89,24 @@ def test_epilogues_of_convolutions_keep_their_bits(n, h, w, c, k, o, stride, pad
     for absorbed in ("conv2d + fused(add, relu)", "conv2d_backprop_input + fused(", "depthwise_conv2d_native + fused(",
                      "conv2d + fused(add)("):
         assert absorbed in program, program
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 7), (2, 9, 8, 64), (300, 33), (1, 2, 2, 130)])
+def test_epilogues_of_batch_norm_keep_their_bits(shape):
+    x, rest, scale, offset = array(*shape), array(*shape), array(shape[-1]), array(shape[-1])
+
+    def several(x, rest, scale, offset):
+        y, mean, variance = normalize_batch(x, scale, offset)
+        z, *_ = normalize_batch(x * 2.0, scale, offset)
+        u, *_ = normalize_batch(rest, offset, scale)
+        return tf.nn.relu(y), mean * 0.5, variance, tf.nn.relu(z + u), u
+    compiled = tfe.defun(several)
+    inputs = x, rest, scale, offset
+    for got, want in zip(compiled(*inputs), several(*inputs)):
+        assert got.numpy().tobytes() == want.numpy().tobytes()
+    program = compiled.get_concrete_function(*inputs).program
+    verify(program)
+    assert "fused_batch_norm + fused(relu)(" in str(program), program
 
 
 def test_masks_are_made_where_they_are_used():

@@ -1,8 +1,9 @@
 """Epilogues: what is done to each element of a product is done where the product stores it.
 
 A bias, an activation, the mask of a gradient: an elementwise node of one result that is the only reader of a product,
-of a convolution, or of the gradient of its input, becomes part of its kernel (`kernels/epilogue.py`), each op rounded
-by itself as before. Updates of variables stay: they write over the old value, which a product cannot.
+of a convolution, of the gradient of its input, or of a batch normalisation becomes part of its kernel
+(`kernels/epilogue.py`), each op rounded by itself as before. Updates of variables stay: they write over the old value,
+which a product cannot.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["absorb_epilogues", "EpilogueNode"]
 
 # rows whose lowering takes an epilogue
 ROWS = ("matmul", "conv2d", "conv2d_backprop_input", "depthwise_conv2d_native",
-        "depthwise_conv2d_native_backprop_input")
+        "depthwise_conv2d_native_backprop_input", "fused_batch_norm")
 STATEMENTS = 8              # in an epilogue: more would press the tile out of its registers
 
 
@@ -31,8 +32,9 @@ class EpilogueNode(Composed):
     __slots__ = ("product", "epilogue", "others")
 
     def __init__(self, product: Node, fused: FusedNode, others: list, epilogue: Epilogue):
-        op = ComposedOp(f"{product.op.name} + {fused.op.name}", 1)
-        super().__init__(op, (*product.inputs, *others), product.attrs, fused.outputs,       # type: ignore[arg-type]
+        outputs = (*fused.outputs, *product.outputs[1:])
+        op = ComposedOp(f"{product.op.name} + {fused.op.name}", len(outputs))
+        super().__init__(op, (*product.inputs, *others), product.attrs, outputs,       # type: ignore[arg-type]
                          product.device)
         self.product, self.epilogue, self.others = product, epilogue, others
         self.parts = (product, *fused.parts)
@@ -43,8 +45,8 @@ class EpilogueNode(Composed):
 
     def plan(self, target: Any) -> Plan:
         lower: Any = self.product.op.lower
-        return lower(self.specs()[:len(self.product.inputs)], (self.outputs[0].spec,), target, **dict(self.attrs),
-                     epilogue=self.epilogue)
+        return lower(self.specs()[:len(self.product.inputs)], tuple(o.spec for o in self.outputs), target,
+                     **dict(self.attrs), epilogue=self.epilogue)
 
 
 def _first(fused: FusedNode, at: int) -> Expression:
@@ -77,9 +79,10 @@ def absorb_epilogues(program: Program) -> Program:
     readers = consumers(program)
     fetched = {f.uid for f in program.fetches if isinstance(f, Symbol)}
     kept = {f.uid for f in program.fetches[len(program.fetches) - sum(s.written for s in program.states):]}
-    place: dict[int, Node] = {}             # reader -> what stands there
+    made = {o.uid: i for i, n in enumerate(program.nodes) for o in n.outputs}
+    place: dict[int, Node] = {}             # reader, or what it reads -> what stands there
     gone: set[int] = set()
-    for node in program.nodes:
+    for i, node in enumerate(program.nodes):
         if node.op.name not in ROWS or node.outputs[0].uid in fetched or not node.outputs[0].spec.size:
             continue
         reading = readers.get(node.outputs[0].uid, [])
@@ -87,7 +90,15 @@ def absorb_epilogues(program: Program) -> Program:
                 o.uid in kept for o in reading[0].outputs):
             continue
         absorbed = _absorbed(node, reading[0])
-        if absorbed is not None:
+        if absorbed is None or id(reading[0]) in gone:
+            continue
+        if len(node.outputs) == 1:
             place[id(reading[0])] = absorbed
             gone.add(id(node))
+        elif "full" not in absorbed.epilogue.kinds and all(made.get(x.uid, -1) < i for x in absorbed.others
+                                                           if isinstance(x, Tensor)):
+            # Its other results may be read before the reader stands: it stays where it is. It walks down columns, 64
+            # bytes wide: one more array is read faster on its own
+            place[id(node)] = absorbed
+            gone.add(id(reading[0]))
     return program.with_nodes([place.get(id(n), n) for n in program.nodes if id(n) not in gone])
