@@ -17,6 +17,9 @@
 ## Rows of two to four elements are gathered sixteen at a time, and added as the lanes of a fold would be.
 ## schedule gpu: 64 items share a row and end in a local-memory tree, or take one row each.
 ##
+## Tuned (kernels/tuning.py, here and in reduce_columns.cl.mako): `grain` and `groups` set how many units an item gets, in
+## all but whole. They never move a cut, so they change no bits.
+##
 ## Params
 ##   schedule  "cpu" or "gpu"
 ##   op        "sum", "prod", "max" or "min"
