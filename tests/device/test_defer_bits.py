@@ -1,4 +1,7 @@
-"""The same bits at once, op by op, through the interpreter kernel and compiled: random programs, by fixed seeds."""
+"""The same bits at once, op by op, through the interpreter kernel and compiled: random programs, by fixed seeds.
+
+`python -m tests.device.test_defer_bits 300 10000` compares the programs of these seeds, and prints what differs.
+"""
 
 from __future__ import annotations
 
