@@ -7,26 +7,17 @@ PoCL. A bound plan asks for its own Kernel object (arguments live in it), the pr
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import warnings
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pyopencl as cl
 
-if "mako" not in sys.modules:          # 5 MB of lexers, to colour HTML pages about errors that nobody asks for
-    sys.modules["mako.ext.pygmentplugin"] = None        # type: ignore[assignment]
-from mako.lookup import TemplateLookup
-
-from cltensor.base import config
+from cltensor.base import config, optional
 from cltensor.base.errors import KernelBuildError
-from cltensor.kernels.text import NAMES
-
-if sys.modules.get("mako.ext.pygmentplugin", sys) is None:
-    del sys.modules["mako.ext.pygmentplugin"]
+from cltensor.kernels import sources
 
 __all__ = ["render", "kernel", "known", "program_count", "programs"]
 
@@ -37,10 +28,7 @@ _programs: dict[tuple, cl.Program] = {}
 _built: list[tuple[str, tuple, float]] = []
 
 
-@lru_cache(maxsize=1)
-def _lookup() -> TemplateLookup:
-    return TemplateLookup(directories=[str(Path(__file__).parent)], strict_undefined=True,
-                          imports=["from math import ceil"])
+_later, _ = optional.later(__name__, {"rendered": "cltensor.kernels.render:rendered"})      # it imports Mako
 
 
 @lru_cache(maxsize=1024)
@@ -49,13 +37,11 @@ def render(template: str, params: tuple) -> str:
 
     Raises: KernelBuildError when a parameter is missing.
     """
-    try:
-        body = _lookup().get_template(f"{template}.cl.mako").render(**NAMES, **dict(params))
-        fp64 = "double" in body
-        return str(_lookup().get_template("common.cl.mako").render(fp64=fp64) + body)
-    except NameError as error:
-        raise KernelBuildError(f"kernel template {template}: parameter missing: {error}; "
-                               f"given are {dict(params)}") from error
+    source = sources.read(template, params)
+    if source is None:
+        source = _later("rendered")(template, params)
+        sources.keep(template, params, source)
+    return source
 
 
 def _compile(device: Any, template: str, params: tuple) -> cl.Program:

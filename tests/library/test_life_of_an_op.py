@@ -47,12 +47,13 @@ def page() -> str:
 
 
 @pytest.fixture(scope="module")
-def traced(page) -> dict:
+def traced(page, tmp_path_factory) -> dict:
     code = re.search(r"^```python\n(.*?)^```$", page, re.M | re.S)[1]
     setup, life = code.split("\nwith ")
     done = subprocess.run([sys.executable, "-c", TRACER, setup, "with " + life], cwd=ROOT, text=True,
                           capture_output=True, check=False,
-                          env={**os.environ, "CLTENSOR_SCHEDULE": "cpu", "PYTHONPATH": str(ROOT)})
+                          env={**os.environ, "CLTENSOR_SCHEDULE": "cpu", "PYTHONPATH": str(ROOT),
+                               "CLTENSOR_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
