@@ -94,7 +94,7 @@ _TABLE: dict[str, _Variable] = {
     "DEBUG": _Variable("0", _number(0, 5), "0 to 5",
                        "log 1 devices, 2 kernels and blocks that run, 3 cache misses, 4 source, 5 graph passes"),
     "CACHE_DIR": _Variable("", lambda text: text, "a folder",
-                           "where device verdicts, kernel sources, tuning results are kept; empty means the user's cache"),
+                           "where verdicts, kernel sources and tuning results are kept; empty means the user's cache"),
     "SYNC": _Variable("0", _flag, _FLAG,
                       "1 waits after every kernel, so that an error appears at the op that caused it"),
     "CHECK_NUMERICS": _Variable("0", _flag, _FLAG,
