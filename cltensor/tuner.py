@@ -35,7 +35,7 @@ _STEPS: dict[tuple[str, str], list[list[dict]]] = {
         [{"least_groups": v} for v in (8, 16, 32, 64, 128)],
         [{"packed_kc": v} for v in (256, 384, 512, 1024)],
         [{"packed_rows": v} for v in (96, 128, 192, 256)],
-        [{"strip": v} for v in (1, 2, 4)],
+        [{"strip": v} for v in (4, 8)],
     ],
     ("matmul", "gpu"): [
         [dict(zip(("mwg", "nwg", "kwg", "mdimc", "ndimc"), tile)) for tile in (

@@ -84,7 +84,7 @@ def small_cases(name: str) -> list[Case]:
     if name == "matmul":
         return [product(61, 301, 203), product(130, 1100, 203, True), product(515, 70, 517),
                 product(300, 700, 203, True), product(300, 1100, 77, False, True),       # packed
-                product(61, 301, 13), product(2, 300, 517), product(3, 300, 45, True),
+                product(61, 301, 13), product(2, 300, 517), product(1, 2000, 1030), product(3, 300, 45, True),
                 product(61, 50, 203, False, True),
                 # enough groups for the large tile of the gpu schedule
                 product(1409, 21, 1410), product(1409, 21, 1410, True, True)]

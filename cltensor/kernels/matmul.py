@@ -34,7 +34,7 @@ _TINY = 16 ** 3            # products below need no second launch to be quick
 # A vector-times-matrix product is cut along k into parts of at least so many steps, as long as there are fewer
 # than so many parts and blocks of columns. These decide the order of a sum, so they are not for tuning.
 _PART, _PARTS, _COLUMNS = 256, 8, 128
-_STRIPS, _LONG = 3, 2 ** 18           # strips that keep two cores busy; elements of a strip
+_STRIPS, _SMALL = 3, 2 ** 19          # strips that keep two cores busy; elements of a small B
 _LARGE = 512               # matrices of so many rows and columns have tiles to spare: wider ones are quicker there
 _MUCH = 2 ** 24            # multiply-adds from which on the wider tile is worth a program with fewer of either, too
 _ROWS = 96                 # rows of a group, if there are so many, that share the work of filling a panel
@@ -259,13 +259,17 @@ def _vector_rows(p: Product, tune: dict, c_strides: tuple, a: tuple, b: tuple, c
     v, total, rows = _lanes(p.dtype), p.groups * p.m * p.n, p.groups * p.m
     (am, ak), (bk, bn) = p.a_strides, p.b_strides
     if bn == 1 and p.n >= _COLUMNS and (p.m == 1 or c_strides == (p.n, 1)):
-        # Strips in an odd number: of n groups PoCL gives n // 2 + 1 to the thread that is awake.
-        width = _up(_up(p.n, _up(p.n, 8 * tune["strip"] * v) | 1), v) * v
+        # A small B in narrow strips with k whole saves the second launch; of a large one, long rows are read. float16
+        # parts would round between. An odd number: of n groups PoCL gives n // 2 + 1 to the thread that is awake.
+        half = p.dtype.name == "float16"
+        if half or p.k * p.n <= _SMALL:
+            pieces = _up(p.n, 16 * v) | 1
+            width = _up(_up(p.n, pieces), v) * v
+            parts = _up(2 * _STRIPS, pieces * rows) if pieces * rows < _STRIPS and not half else 1
+        else:
+            width, parts = 8 * tune["strip"] * v, _up(_PARTS, _up(p.n, 1024) * rows)
         kernel, blocks, shape, tail = "strip", _up(p.n, width), (p.m, p.n, p.k, am, ak), (width,)
-        # k is whole, which saves a launch, unless B has few strips or long ones. float16 parts would round between.
-        pieces = (_up(p.n, 16 * v) | 1) * rows
-        parts = max(_up(p.k * min(p.n, 16 * v), _LONG), _up(2 * _STRIPS, pieces) if pieces < _STRIPS else 1)
-        parts = 1 if p.dtype.name == "float16" else min(_up(p.k, _PART // 2), parts)
+        parts = min(_up(p.k, _PART // 2), parts)
     elif ak == 1 and bk == 1:
         kernel = "dots"
         per = tune["dots"] * _up(_up(p.n, tune["dots"]), max(1, 32 // rows))

@@ -48,8 +48,8 @@ _TABLE: dict[tuple[str, str], dict[str, tuple[int, tuple]]] = {
         "block_columns": (256, (32, 64, 128, 192, 256, 512, 1024)),
         # groups are halved until there are so many, so that cores can share them
         "least_groups": (32, (4, 8, 16, 32, 64, 128, 256, 512)),
-        # vectors, in eights, across the column strip of a vector-times-matrix work-item, at most
-        "strip": (2, (1, 2, 4, 8)),
+        # vectors, in eights, across the column strip of a vector-times-matrix work-item, for a large B
+        "strip": (8, (2, 4, 8)),
         # columns a dot-product work-item handles at once
         "dots": (4, (1, 2, 4, 8)),
     },
