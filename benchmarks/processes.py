@@ -18,7 +18,7 @@ MOST_ROUNDS = 3          # a start takes seconds and varies by few per cent
 LONGEST = 120.0          # seconds
 # A package that pip has installed is compiled to bytecode; so is this source tree after its first start, unless the
 # environment forbids it.
-_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 LINUX = sys.platform == "linux"
 # Linux counts the parent's memory into a child's ru_maxrss, so there the program reads its own peak at its end.
 _PEAK = """
@@ -36,7 +36,7 @@ def run(program: str, environment: dict) -> tuple[float, float, str, str]:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program + _PEAK * LINUX], stdout=out,
-                                   stderr=err, env={**os.environ, **_BYTECODE, **environment})
+                                   stderr=err, env={**os.environ, **BYTECODE, **environment})
         ender = threading.Timer(LONGEST, process.kill)
         ender.start()
         _, status, usage = os.wait4(process.pid, 0)

@@ -84,7 +84,7 @@ def _fold(R: int, inner: int) -> int:
 
     Example:
         >>> _fold(1000, 3), _fold(1000, 100), _fold(20, 64), _fold(5, 3)
-        (16, 4, 1, 0)
+        (32, 8, 1, 0)
     """
     fold = 16 // gcd(inner, 16)
     if fold > R:

@@ -17,11 +17,11 @@ from cltensor.kernels.block import Block, Leaf, Round, Step, rounds, size
 from cltensor.kernels.expression import groups_for
 from cltensor.kernels.plan import IN, OUT, SCALAR, SLOT, TABLE, WORK, Launch, Plan, launch
 from cltensor.kernels.reduction import pieces
-from cltensor.kernels.vm_code import KEPT, NB, Beyond, Section, encode, texts
+from cltensor.kernels.vm_code import KEPT, NB, Beyond, Section, texts
 
-__all__ = ["lower_interpreted", "VARIANTS"]
+__all__ = ["lower_interpreted", "BUFFERS", "NUMBERS"]
 
-VARIANTS = ((10, 8), (18, 24))  # buffers and numbers a program takes; a step of linear regression takes the first
+BUFFERS, NUMBERS = 18, 24       # the program takes; a second program of fewer would cost more to build than it gains
 
 
 def lower_interpreted(block: Block, target: Any) -> Plan | None:
@@ -113,7 +113,7 @@ class _Run:
 
     def __init__(self, whole: _Lowering):
         self.whole = whole
-        self.code: list[Any] = []
+        self.code: list[int] = []
         self.buffers: list[tuple] = []
         self.slots: list[int] = []
         self.kept: dict[int, int] = {}      # value -> which kept number
@@ -124,20 +124,20 @@ class _Run:
             self.buffers.append(place)
         return self.buffers.index(place)
 
-    def number(self, value: int) -> Any:
-        """Where a single number is: an argument's index, ("kept", i), or None if it is not at hand."""
+    def number(self, value: int) -> int | None:
+        """Where a single number is, among the arguments or, behind them, those kept; None if it is not at hand."""
         leaf = self.whole.block.value(value)
         if isinstance(leaf, Leaf) and leaf.slot:
             if value not in self.slots:
                 self.slots.append(value)
             return self.slots.index(value)
-        return ("kept", self.kept[value]) if value in self.kept else None
+        return NUMBERS + self.kept[value] if value in self.kept else None
 
-    def keep(self, value: int) -> tuple:
+    def keep(self, value: int) -> int:
         """A place for one more number."""
         if len(self.kept) == KEPT:
             raise Beyond
-        return "kept", self.kept.setdefault(value, len(self.kept))
+        return NUMBERS + self.kept.setdefault(value, len(self.kept))
 
     def numbers(self, k: int, here: Round, due: list[int]) -> None:
         """A section of one element: sums that are `due` as results, the round's numbers, what its loops read."""
@@ -184,12 +184,10 @@ class _Run:
         self.code += section.words(piece)
 
     def launch(self, groups: int) -> Launch:
-        """The launch, of the smallest program that takes its arguments."""
-        fit = [v for v in VARIANTS if len(self.buffers) <= v[0] and len(self.slots) <= v[1]]
-        if not fit:
+        """The launch, if the program takes that many arguments."""
+        if len(self.buffers) > BUFFERS or len(self.slots) > NUMBERS:
             raise Beyond
-        buffers, numbers = fit[0]
-        words = [encode(w, numbers) if isinstance(w, tuple) else w for w in self.code]
-        args = [TABLE(words), SCALAR("ulong", len(words)), *self.buffers, *[("null",)] * (buffers - len(self.buffers)),
-                *[SLOT(i, "float") for i in self.slots], *[SCALAR("float", 0.0)] * (numbers - len(self.slots))]
-        return launch("vm", "vm", args, (groups,), texts=texts(), buffers=buffers, numbers=numbers)
+        args = [TABLE(self.code), SCALAR("ulong", len(self.code)),
+                *self.buffers, *[("null",)] * (BUFFERS - len(self.buffers)),
+                *[SLOT(i, "float") for i in self.slots], *[SCALAR("float", 0.0)] * (NUMBERS - len(self.slots))]
+        return launch("vm", "vm", args, (groups,), texts=texts(), buffers=BUFFERS, numbers=NUMBERS)

@@ -1,7 +1,6 @@
 """Writing code for the interpreter kernel: opcodes, and a section with its registers. See vm.cl.mako.
 
-An instruction is a tuple (opcode, d, operands...) until its launch is complete; numbers the launch keeps stand in it
-as ("kept", i), because they lie behind the arguments, whose count depends on the variant of the kernel.
+An instruction is a tuple (opcode, d, operands...) until its section is written out.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from cltensor.base.shapes import merge_broadcast
 from cltensor.kernels.block import size
 from cltensor.kernels.expression import Expression, Statement, statement_lines
 
-__all__ = ["install", "texts", "Beyond", "Section", "Instruction", "encode", "uneven", "OPCODES", "NR", "NB", "NA",
+__all__ = ["install", "texts", "Beyond", "Section", "Instruction", "uneven", "OPCODES", "NR", "NB", "NA",
            "KEPT"]
 
 NR, NB, NA, KEPT = 16, 16, 4, 32      # registers, vectors in one, sums of a section, numbers kept
@@ -75,13 +74,9 @@ def kind_of(dtype: str) -> int:
     return _KINDS[dtype]
 
 
-def encode(instruction: tuple, numbers: int) -> int:
-    """An instruction as its word; kept numbers lie behind `numbers` arguments."""
-    word = 0
-    for i, part in enumerate(instruction):
-        value = numbers + part[1] if isinstance(part, tuple) else part
-        word |= value << 8 * i
-    return word
+def _encode(instruction: Any) -> int:
+    """An instruction as its word: a byte for each part. Words stay what they are."""
+    return sum(part << 8 * i for i, part in enumerate(instruction)) if type(instruction) is tuple else instruction
 
 
 def walk_of(shape: tuple, out: tuple) -> tuple[int, int]:
@@ -227,9 +222,9 @@ class Section:
         divisor = np.float32(n if self.block.step(k).fold == "mean" else 1)
         self.feet += [(_OP["total"], self.run.keep(k), self.sums), int(divisor.view(np.int32))]
 
-    def words(self, piece: int) -> list[Any]:
+    def words(self, piece: int) -> list[int]:
         """The section's code; nothing if it does nothing."""
         if not self.body:
             return []
         counts = len(self.heads) + (len(self.body) << 16) + (len(self.feet) << 32)
-        return [self.n, piece, counts, *self.heads, *self.body, *self.feet]
+        return [self.n, piece, counts, *map(_encode, (*self.heads, *self.body, *self.feet))]

@@ -11,7 +11,7 @@ import pytest
 from cltensor.interpret import instructions  # noqa: F401  (names the texts of the interpreter)
 from cltensor.kernels.build import render
 from cltensor.kernels.expression import Expression, Statement, statement_lines
-from cltensor.kernels.vm import VARIANTS
+from cltensor.kernels.vm import BUFFERS, NUMBERS
 from cltensor.kernels.vm_code import NA, NB, NR, OPCODES, texts
 
 CHAIN = Expression((("float32", False), ("float32", True), ("float32", False)),
@@ -34,8 +34,7 @@ def chain():
 
 
 def interpreter():
-    buffers, numbers = VARIANTS[0]
-    return 16, render("vm", (("buffers", buffers), ("numbers", numbers), ("texts", texts())))
+    return 16, render("vm", (("buffers", BUFFERS), ("numbers", NUMBERS), ("texts", texts())))
 
 
 SOURCES = {"elementwise, cpu": lambda: elementwise("cpu"), "elementwise, gpu": lambda: elementwise("gpu"),
