@@ -262,7 +262,8 @@ def test_a_dead_forward_pass_writes_nothing(device):
         before = device.memory.in_use
         step(x, y, w, b)
         defer.flush()
-        assert device.memory.peak - before < 50_000 * 4         # numbers and partial sums, no vector
+        if device.traits.schedule == "cpu":             # else there is no interpreter
+            assert device.memory.peak - before < 50_000 * 4     # numbers and partial sums, no vector
 
 
 # -- memory
