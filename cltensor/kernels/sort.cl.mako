@@ -3,9 +3,7 @@
 ##     runs    sorts runs of RUN positions by insertion                     x -> to
 ##     merge   merges neighbouring runs of `width` positions into one       from -> to, log2(n / RUN) launches
 ##
-## Values are compared by a key that is an unsigned integer: for floats the bits, with those of negative numbers
-## turned over; both zeros are equal, any nan is above infinity. Descending order turns the key over, so that equal
-## values keep their order in both.
+## Values are compared by their keys, see sort_key.cl.mako.
 ##
 ## Index: a unit is `span` positions of one row's result. Its item finds by a binary search how many of the positions
 ## before it come from the left run (the merge path of Odeh et al., 2012), and merges from there one by one.
@@ -16,25 +14,9 @@
 ##   dtype       of the values
 ##   descending  largest first
 ##   run         RUN, a power of two
-<%
-D = dt(dtype)
-T = D.cl
-WIDE = D.compute in ("double", "long", "ulong")
-K = "ulong" if WIDE else "uint"
-TOP = "0x8000000000000000UL" if WIDE else "0x80000000U"
-%>
-inline ${K} key(__global const ${T} *x, const size_t i)
-{
-% if D.is_floating:
-    const ${D.compute} v = ${load1(dtype, "x", "i")};
-    ${K} k = v != v ? as_${K}((${D.compute})NAN) & ~${TOP} : v == 0 ? (${K})0 : as_${K}(v);
-    k = k & ${TOP} ? ~k : k | ${TOP};
-% else:
-    const ${K} k = (${K})(${"long" if WIDE else "int"})x[i] ^ ${TOP};
-% endif
-    return ${"~k" if descending else "k"};
-}
-
+<%namespace name="order" file="sort_key.cl.mako"/>
+<% T = dt(dtype).cl %>
+${order.key(dtype, descending)}
 % if schedule == "cpu":
 SOLO
 % else:
@@ -49,7 +31,7 @@ __kernel void runs(__global int *to, __global const ${T} *x, const ulong n, cons
         const int count = (int)min((size_t)${run}, (size_t)(n - at));
         __global int *t = to + row + at;
         for (int i = 0; i < count; ++i) {
-            const ${K} k = key(x, row + at + i);
+            const order_t k = key(x, row + at + i);
             int j = i;
             for (; j > 0 && k < key(x, row + t[j - 1]); --j) t[j] = t[j - 1];
             t[j] = (int)at + i;

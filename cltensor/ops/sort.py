@@ -13,7 +13,7 @@ from cltensor.core.op import OpDef
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import convert, static_value
 from cltensor.kernels.plan import Plan
-from cltensor.kernels.sorting import lower_argsort
+from cltensor.kernels.sorting import FEW, lower_argsort, lower_first
 from cltensor.ops.array import expand_dims, reshape, transpose
 from cltensor.ops.creation import range as _range
 from cltensor.ops.gather import gather
@@ -25,15 +25,17 @@ from cltensor.ops.slicing import slice as _slice
 __all__ = ["argsort", "sort", "top_k", "in_top_k"]
 
 
-def _argsort_infer(x: Spec, descending: bool) -> Spec:
+def _argsort_infer(x: Spec, descending: bool, count: int | None = None) -> Spec:
     if x.shape is not None and not x.shape:
         raise InvalidArgumentError("argsort: values must have rank 1 or more, they are a scalar")
     if x.shape is not None and (x.shape[-1] or 0) >= 2**31:
         raise InvalidArgumentError(f"argsort: {x.shape[-1]} values along the axis; their positions must fit int32")
-    return Spec(x.shape, int32)
+    return Spec(x.shape if count is None or x.shape is None else (*x.shape[:-1], count), int32)
 
 
-def _argsort_lower(ins: tuple, outs: tuple, target: Any, descending: bool) -> Plan:
+def _argsort_lower(ins: tuple, outs: tuple, target: Any, descending: bool, count: int | None = None) -> Plan:
+    if count is not None:
+        return lower_first(ins, outs, target, descending, count)
     return lower_argsort(ins, outs, target, descending)
 
 
@@ -133,8 +135,10 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     if not x.spec.shape or not 0 <= count <= x.spec.shape[-1]:
         raise InvalidArgumentError(f"top_k: k = {count} must be between 0 and the size of the last dimension; input "
                                    f"has shape {show(x.spec.shape)}")
-    order = execute(ARGSORT, (x,), (("descending", True),))
-    first = _slice(order, [0] * x.spec.rank, [*x.spec.shape[:-1], count])
+    if count <= FEW:
+        first = execute(ARGSORT, (x,), (("descending", True), ("count", count)))
+    else:
+        first = _slice(execute(ARGSORT, (x,), (("descending", True),)), [0] * x.spec.rank, [*x.spec.shape[:-1], count])
     return TopK(_picked(x, first), first)
 
 
