@@ -40,10 +40,8 @@ def call(name: str, index: int, vjp: Vjp, values: list) -> Any:
     here = state.here
     if here.recorders or here.interpreter is not None:
         return vjp.rule(*values)
-    if vjp.waits:
-        for v in values:
-            if type(v) is Tensor and v.pending is not None:
-                return vjp.rule(*values)
+    if vjp.waits and _wait(values):
+        return vjp.rule(*values)
     key = [name, index, here.device]
     for v in values:
         if type(v) is not Tensor:
@@ -54,8 +52,17 @@ def call(name: str, index: int, vjp: Vjp, values: list) -> Any:
         if len(_memo) >= MEMO_LIMIT:
             _memo.clear()
         _memo[k] = _trace(name, vjp, values)
+        if vjp.waits and _wait(values):         # known only now
+            return vjp.rule(*values)
     run = _memo[k]
     return vjp.rule(*values) if run is None else run(tuple(values))
+
+
+def _wait(values: list) -> bool:
+    for v in values:            # any() with a generator costs as much as the rest
+        if type(v) is Tensor and v.pending is not None:
+            return True
+    return False
 
 
 def _trace(name: str, vjp: Vjp, values: list) -> Any:
