@@ -18,6 +18,7 @@ __all__ = ["step", "fifty", "table"]
 def step(framework: Framework, name: str) -> dict:
     """Launches, and bytes at the peak beyond variables and inputs, of one training step, eager and compiled."""
     from cltensor.graph.replay import prepare
+    from cltensor.interpret import defer
     from cltensor.runtime import device
     tf, workload, here = framework.module, STEPS[name], device.default()
     memory, queue = here.memory, here.queue
@@ -35,6 +36,7 @@ def step(framework: Framework, name: str) -> dict:
         run = steps.pop()
         run()
         run()
+        defer.flush()           # a small eager step waits for further ones
         queue.finish()
         gc.collect()
         kept = memory.in_use - before               # variables and slots, inputs
@@ -46,6 +48,7 @@ def step(framework: Framework, name: str) -> dict:
         memory.reset_peak()
         launched = queue.launch_count
         run()
+        defer.flush()
         found |= {f"launches {kind}": queue.launch_count - launched, f"bytes {kind}": memory.peak - before - kept,
                   "kept": kept}
         del run, arrays, held
