@@ -130,7 +130,6 @@ class Pending:
             self.history[3] = min(self.history[3], self.state.ops)
         self.flush()
 
-
     def pause(self) -> None:
         """A step of a loop ends here, perhaps: run, unless there is room for another such step, and it is small."""
         at, begun = self.state, self.begun
