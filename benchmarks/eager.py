@@ -30,7 +30,6 @@ import time
 start = time.perf_counter()
 import cltensor as tf
 import numpy as np
-from benchmarks.processes import BYTECODE
 from benchmarks.workloads import deferred
 line = next(w for w in deferred.WORKLOADS if w.name == "watched regression")
 float(line.forms["cltensor"](tf, *map(tf.constant, line.inputs()))())

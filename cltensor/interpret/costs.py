@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cltensor.interpret.trie import State
+from cltensor.kernels.block import connected
 from cltensor.kernels.vm_code import uneven
 
 __all__ = ["Costs", "costs_of"]
@@ -36,19 +37,13 @@ class Costs(NamedTuple):
 
 def costs_of(ops: list[State], path: list[State], wanted: list[int]) -> Costs:
     """The costs of the needed ops of a path, whose values in the slots `wanted` are written."""
-    part: dict[int, int] = {}           # slot -> the connected part it belongs to
     leaves: dict[int, float] = {}       # what is read from outside, by slot
     launches, decoded, walked, moved, written = 0, 0.0, 0.0, 0.0, 0.0
     for s in ops:
         out = s.sig.spec
-        reads = [(o, path[o].sig.spec) for o in s.operands if o >= 0]
-        part[s.slot] = s.slot
-        for o, _ in reads:
-            if o in part:
-                old, new = part[o], part[s.slot]
-                part = {slot: new if p == old else p for slot, p in part.items()}
         if s.op.view:
             continue
+        reads = [(o, path[o].sig.spec) for o in s.operands if o >= 0]
         launches += 1
         n = max([out.size, *(spec.size for _, spec in reads)])
         decoded += n
@@ -62,8 +57,10 @@ def costs_of(ops: list[State], path: list[State], wanted: list[int]) -> Costs:
         if s.slot in wanted:
             written += _move(out.size)
     fused = sum(leaves.values()) + written
+    parts = [part for part in connected(ops, lambda s: s.operands, lambda s: (s.slot,))
+             if not all(s.op.view for s in part)]
     return Costs(launches * LAUNCH + moved, INTERPRETED + decoded * DECODED + walked * WALKED + LOADED * fused,
-                 len({part[s.slot] for s in ops if not s.op.view}) * LAUNCH + fused)
+                 len(parts) * LAUNCH + fused)
 
 
 def _move(n: int) -> float:

@@ -164,7 +164,7 @@ class Checkpoint(Trackable):
         Returns: that path, for `restore`; the file itself also ends in `.safetensors`.
         Raises: OSError when the file cannot be written; the files before are untouched then.
         """
-        prefix, counter = _path("save", file_prefix), self._counter()
+        prefix, counter = container.as_path("Checkpoint.save", file_prefix), self._counter()
         before = int(counter.numpy())
         counter._restore_value(np.int64(before + 1))
         path = f"{prefix}-{before + 1}"
@@ -181,7 +181,7 @@ class Checkpoint(Trackable):
 
         Returns: the path. Raises: OSError when the file cannot be written.
         """
-        path = _path("write", file_prefix)
+        path = container.as_path("Checkpoint.write", file_prefix)
         for v in _variables(self):
             if v.graph is not None and not v.graph.is_initialized(v):
                 raise FailedPreconditionError(f"Checkpoint.write: variable {v.name} is not initialised; run "
@@ -202,7 +202,7 @@ class Checkpoint(Trackable):
         """
         if save_path is None:
             return LoadStatus(self, None)
-        restoration = _read_into(self, _file(_path("restore", save_path)))
+        restoration = _read_into(self, _file(container.as_path("Checkpoint.restore", save_path)))
         self._counter()
         return LoadStatus(self, restoration)
 
@@ -219,14 +219,6 @@ def _read_into(root: Any, path: str) -> Restoration:
     return restoration
 
 
-def _path(what: str, value: Any) -> str:
-    try:
-        return os.fsdecode(value)
-    except TypeError:
-        raise DTypeError(f"Checkpoint.{what}: a path is wanted, {value!r:.80} is a "
-                         f"{type(value).__name__}") from None
-
-
 def _file(path: str) -> str:
     if path.endswith(container.SUFFIX) and os.path.isfile(path):
         return path
@@ -238,7 +230,7 @@ def _file(path: str) -> str:
 
 def checkpoint_exists(checkpoint_prefix: Any) -> bool:
     """True when `restore` would find a file under this path."""
-    path = _path("checkpoint_exists", checkpoint_prefix)
+    path = container.as_path("checkpoint_exists", checkpoint_prefix)
     whole = path.endswith(container.SUFFIX) and os.path.isfile(path)
     return whole or os.path.isfile(path + container.SUFFIX)
 
@@ -261,7 +253,7 @@ def get_checkpoint_state(checkpoint_dir: Any, latest_filename: str | None = None
         >>> tf.train.get_checkpoint_state(tempfile.mkdtemp()) is None
         True
     """
-    folder = _path("get_checkpoint_state", checkpoint_dir)
+    folder = container.as_path("get_checkpoint_state", checkpoint_dir)
     try:
         with open(os.path.join(folder, latest_filename or "checkpoint"), encoding="utf-8") as f:
             lines = [_LINE.match(line) for line in f]

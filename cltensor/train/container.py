@@ -29,9 +29,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
-from cltensor.base.errors import DataLossError, NotFoundError
+from cltensor.base.errors import DataLossError, DTypeError, NotFoundError
 
-__all__ = ["SUFFIX", "write", "read", "replace_file"]
+__all__ = ["SUFFIX", "as_path", "write", "read", "replace_file"]
 
 SUFFIX = ".safetensors"
 _VERSION = "1"
@@ -39,6 +39,14 @@ _TEMPORARY = re.compile(r"\..+\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+$")
 _ABANDONED_S = 24 * 3600        # age at which a temporary file of another machine counts as left behind
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _serial = count()
+
+
+def as_path(op: str, value: Any) -> str:
+    """A path that a user gave as text. Raises: DTypeError for what is none."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise DTypeError(f"{op}: a path is wanted, {value!r:.80} is a {type(value).__name__}") from None
 
 
 def _crc(name: str, array: np.ndarray) -> int:

@@ -49,13 +49,6 @@ def _named(var_list: Any) -> dict[str, Variable]:
     return named
 
 
-def _path(what: str, value: Any) -> str:
-    try:
-        return os.fsdecode(value)
-    except TypeError:
-        raise DTypeError(f"Saver.{what}: a path is wanted, {value!r:.60} is a {type(value).__name__}") from None
-
-
 class Saver:
     """Saves variables by name, and restores them.
 
@@ -113,7 +106,7 @@ class Saver:
         Raises: FailedPreconditionError for a variable that was not initialised; InvalidArgumentError for a session
             of another graph; OSError. The files before are untouched then.
         """
-        path = _path("save", save_path)
+        path = container.as_path("Saver.save", save_path)
         self._check("save", sess)
         for v in self._variables.values():
             if v.graph is not None and not v.graph.is_initialized(v):
@@ -168,7 +161,7 @@ class Saver:
         """
         if save_path is None:
             raise InvalidArgumentError("Saver.restore: save_path is None, there is nothing to restore")
-        path = _path("restore", save_path)
+        path = container.as_path("Saver.restore", save_path)
         self._check("restore", sess)
         values, _ = container.read(path if path.endswith(container.SUFFIX) else path + container.SUFFIX, _KIND)
         missing = [name for name in self._variables if name not in values]
