@@ -49,9 +49,11 @@ rsqrt = elementwise("rsqrt", "rsqrt(x0)", lambda g, y: g * -0.5 * (y * y * y), d
 reciprocal = elementwise("reciprocal", "K(1) / x0", lambda g, y: negative(g * (y * y)), doc="1 / x.")
 
 # -- trigonometry
-sin = elementwise("sin", "sin(x0)", lambda g, x0: g * cos(x0), doc="Sine, x in radians.")
-cos = elementwise("cos", "cos(x0)", lambda g, x0: negative(g * sin(x0)), doc="Cosine, x in radians.")
-tan = elementwise("tan", "tan(x0)", lambda g, y: g * (y * y + 1.0), doc="Tangent, x in radians.")
+sin = elementwise("sin", _by_dtype("sin_fast(x0)", "sin(x0)"), lambda g, x0: g * cos(x0), doc="Sine, x in radians.")
+cos = elementwise("cos", _by_dtype("cos_fast(x0)", "cos(x0)"), lambda g, x0: negative(g * sin(x0)),
+                  doc="Cosine, x in radians.")
+tan = elementwise("tan", _by_dtype("tan_fast(x0)", "tan(x0)"), lambda g, y: g * (y * y + 1.0),
+                  doc="Tangent, x in radians.")
 asin = elementwise("asin", "asin(x0)", lambda g, x0: g * rsqrt(1.0 - square(x0)), doc="Inverse sine, in radians.")
 acos = elementwise("acos", "acos(x0)", lambda g, x0: negative(g * rsqrt(1.0 - square(x0))),
                    doc="Inverse cosine, in radians.")

@@ -29,7 +29,7 @@ def _guarded(name: str) -> Any:
     """Integer quotients: dividing by 0 and MIN by -1 trap on CPUs, so neither reaches the divider; x / 0 is 0."""
     def text(*specs: Spec) -> Any:
         if specs[-1].dtype.is_floating:
-            return _QUOTIENTS[name]
+            return _QUOTIENTS[name].replace("fmod", "fmod_lanes" if specs[-1].dtype.name == "float64" else "fmod")
         if specs[-1].dtype.name == "uint8":
             return f"I zero = x1 == K(0); T d = select(x1, {_ONE}, zero); select(x0 {_SIGN[name]} d, {_ZERO}, zero)"
         head = (f"I zero = x1 == K(0); I minus = x1 == K(-1); T d = select(x1, {_ONE}, zero | minus); "
