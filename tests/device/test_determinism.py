@@ -89,7 +89,8 @@ STORED = {
     "crop": (lambda: tf.random_crop(tf.reshape(tf.range(600), [20, 30]), [3, 4], seed=17), "1f0db7c6e1de"),
     "dropout": (lambda: tf.nn.dropout(tf.ones([1000]), 0.5, seed=18), "d6ea0efc3e6b"),
     "integer arithmetic": (lambda: tf.range(-5000, 5000) ** 3 // 7 % 101 * 2**20, "97b041ebe532"),
-    "angles": (lambda: tf.concat([f(numbers(10_007) * s) for f in (tf.sin, tf.cos) for s in (1, 1e5)], 0), "8a936fd589e4"),
+    "angles": (lambda: tf.concat([f(numbers(10_007) * s) for f in (tf.sin, tf.cos) for s in (1, 1e5)], 0),
+               "8a936fd589e4"),
     # each schedule has an order of summation of its own
     "sum of floats": (lambda: tf.reduce_sum(numbers(333, 77), 0), {"cpu": "f08acca16f56", "gpu": "af00203c0e8f"}),
     "product of matrices": (lambda: tf.matmul(numbers(33, 200), numbers(200, 21)), "dd5f41c2755c"),
