@@ -78,6 +78,11 @@ class GradientTape:
             self._records.append(record)
             self._tracked.update(record.out_uids)
 
+    def tracks(self, uids: list) -> bool:
+        """True if a gradient by any of these tensors may be asked for."""
+        self.catch_up()
+        return not self._tracked.isdisjoint(uids)
+
     def read(self, variable: Variable, value: Tensor) -> None:
         """A variable was read."""
         self._seen.append((len(self._log), variable, value))

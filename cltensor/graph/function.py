@@ -8,9 +8,10 @@ A signature is the structure of the arguments, shapes and dtypes of tensors, the
 and the device scope. Variables are read at each call and written at its end; a tape and an optimizer inside
 are part of the trace, so a whole training step becomes one plan.
 
-The gradient of a call seen by a tape outside is another trace: the function and its backward pass, together
-optimised. It computes the forward pass again, with the random draws of the call, which costs time and saves the memory
-of its intermediates; and being a traced function itself, it has a gradient of its own: any order follows.
+A call seen by a tape outside runs a trace of the function and its backward pass that is cut in two (halves.py): the
+call, and its gradient. Where it cannot be cut, or the gradient is itself recorded, the gradient is a traced function of
+its own, which computes the forward pass again with the random draws of the call; so it has a gradient, too: any order
+follows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.late import Draws, Source, collecting
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.body import repeatable, without_effects
+from cltensor.graph.body import Control, repeatable, without_effects
+from cltensor.graph.halves import Halves, cut
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
 from cltensor.graph.tensor_spec import as_tensor_spec
@@ -46,15 +48,40 @@ MANY = 8            # traces after which a warning says what keeps changing
 
 
 class _Traced:
-    """One trace: its replay, and how to put results back into the structure the function returned."""
+    """One trace: what to run, and how to put results back into the structure the function returned."""
 
-    __slots__ = ("replay", "result", "kinds", "variables", "draws", "repeatable", "describe", "gradient")
+    __slots__ = ("program", "device", "result", "kinds", "variables", "draws", "repeatable", "describe", "gradient",
+                 "_replay", "_halves", "_lock")
 
-    def __init__(self, replay: Replay, result: Any, kinds: list, variables: list, draws: list[Source],
-                 repeatable: bool, describe: str):
-        self.replay, self.result, self.kinds, self.variables = replay, result, kinds, variables
-        self.draws, self.repeatable, self.describe = draws, repeatable, describe
+    def __init__(self, program: Program, device: Any, result: Any, kinds: list, draws: list[Source], describe: str):
+        self.program, self.device, self.result, self.kinds = program, device, result, kinds
+        self.variables = [s.variable for s in program.states]
+        self.draws, self.repeatable, self.describe = draws, repeatable(list(program.nodes)), describe
         self.gradient: Function | None = None
+        self._replay: Replay | None = None
+        self._halves: Halves | None | bool = False
+        self._lock = threading.RLock()
+
+    @property
+    def floating(self) -> list[Variable]:
+        """The variables that may have a gradient."""
+        return [v for v in self.variables if v.dtype.is_floating]
+
+    @property
+    def replay(self) -> Replay:
+        """The compiled call; a function that is only called under tapes needs none."""
+        with self._lock:
+            if self._replay is None:
+                self._replay = prepare(self.program, self.device)
+            return self._replay
+
+    def halves(self, call: Callable, tensors: list) -> Halves | None:
+        """Call and gradient as two replays; None where they cannot be."""
+        with self._lock:
+            if self._halves is False:
+                looping = any(isinstance(n.op, Control) for n in self.program.nodes)
+                self._halves = None if looping else cut(call, tensors, self.variables, self.device)
+            return self._halves         # type: ignore[return-value]
 
 
 class Function:
@@ -140,13 +167,17 @@ class Function:
                           "tensors, and batches of one size", PerformanceWarning, stacklevel=4)
 
     # -- tracing
+    def _called_with(self, tensors: list, flat: list, args: tuple, kwargs: dict) -> Any:
+        """What the Python function returns for these tensors in place of those it was called with."""
+        given = iter(tensors)
+        leaves = [next(given) if isinstance(x, Tensor) else x for x in flat]
+        new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), leaves)
+        return self.python_function(*new_args, **new_kwargs)
+
     def _trace(self, args: tuple, kwargs: dict, flat: list, tensors: list) -> _Traced:
         with Recording() as recording, collecting() as draws:
             symbols = [Symbol(t.spec) for t in tensors]
-            given = iter(symbols)
-            inputs = [next(given) if isinstance(x, Tensor) else x for x in flat]
-            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), inputs)
-            result = self.python_function(*new_args, **new_kwargs)
+            result = self._called_with(symbols, flat, args, kwargs)
             leaves = result_leaves(result)
         kinds = [isinstance(leaf, Tensor) for leaf in leaves]
         fetches = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
@@ -156,46 +187,57 @@ class Function:
                           tuple(fetches) + tuple(written), states)
         described = ", ".join(f"{t.spec.shape} {t.dtype.name}" for t in tensors) + "".join(
             f", {x!r:.20}" for x in flat if not isinstance(x, Tensor))
-        replay = prepare(program, _device(tensors, states))
-        return _Traced(replay, result, kinds, [s.variable for s in states], draws, repeatable(recording.nodes),
-                       f"({described})")
+        return _Traced(program, _device(tensors, states), result, kinds, draws, f"({described})")
 
     # -- running
     def _run(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict, again: Draws | None) -> Any:
-        watched = state.recorders
-        values = [v.current() for v in traced.variables] if watched else []
-        draws = Draws() if traced.draws and (watched or again) else None
-        with nullcontext() if draws is None else draws.during(traced.draws, again):
-            out = traced.replay(tensors)
-        if watched:
-            for variable, value in zip(traced.variables, values):
-                for recorder in watched:
-                    recorder.read(variable, value)
-            record = _CallRecord(self, traced, tensors, values, out, draws, flat, args, kwargs)
-            for recorder in watched:
-                recorder.record_custom(record)
+        if state.recorders:
+            out = self._run_watched(traced, tensors, flat, args, kwargs, again)
+        else:
+            with nullcontext() if again is None else Draws().during(traced.draws, again):
+                out = traced.replay(tensors)
         if not nest.is_sequence(traced.result):
             return out[0] if traced.kinds[0] else traced.result
         given = iter(out)
         leaves = [next(given) if kind else leaf for kind, leaf in zip(traced.kinds, nest.flatten(traced.result))]
         return nest.pack_sequence_as(traced.result, leaves) if leaves else traced.result
 
+    def _run_watched(self, traced: _Traced, tensors: list, flat: list, args: tuple, kwargs: dict,
+                     again: Draws | None) -> list:
+        """Run it and tell the recorders; for a tape that will want the gradient, by the forward half."""
+        watched = state.recorders
+        values = [v.current() for v in traced.variables]
+        for variable, value in zip(traced.variables, values):
+            for recorder in watched:
+                recorder.read(variable, value)
+        uids = [t.uid for t in tensors + values]
+        halves = None
+        if any([isinstance(r, GradientTape) and r.tracks(uids) for r in watched]):
+            def call(symbols: list) -> list:
+                leaves = result_leaves(self._called_with(symbols, flat, args, kwargs))
+                return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+            halves = traced.halves(call, tensors)
+        draws = Draws() if traced.draws else None
+        with nullcontext() if draws is None else draws.during(halves.draws if halves else traced.draws, again):
+            out = (halves.forward if halves else traced.replay)(tensors)
+        record = _CallRecord(self, traced, tensors, values, out, draws, flat, args, kwargs, halves)
+        for recorder in watched:
+            recorder.record_custom(record)
+        return out
+
     def backward(self, traced: _Traced, flat: list, args: tuple, kwargs: dict) -> Function:
         """The traced function from (inputs, values the variables had, upstream gradients) to all gradients."""
         if traced.gradient is not None:
             return traced.gradient
-        floating = [v for v in traced.variables if v.dtype.is_floating]
+        floating = traced.floating
 
         def gradients(inputs: list, values: list, upstream: list) -> list:
-            given = iter(inputs)
-            leaves = [next(given) if isinstance(x, Tensor) else x for x in flat]
-            new_args, new_kwargs = nest.pack_sequence_as((args, dict(kwargs)), leaves)
             interpreter = state.interpreter
             for v, value in zip(traced.variables, values):      # what they were at the call, whatever they are now
                 interpreter.assign(v, value)
             with GradientTape() as tape:
                 tape.watch([x for x in inputs if x.dtype.is_floating] + floating)
-                result = self.python_function(*new_args, **new_kwargs)
+                result = self._called_with(inputs, flat, args, kwargs)
             for v in traced.variables:      # the gradient must not assign what the call has assigned
                 interpreter.variables[id(v)].written = False
             interpreter.nodes[:] = without_effects(interpreter.nodes)
@@ -235,19 +277,22 @@ def result_leaves(result: Any) -> list:
 
 
 class _CallRecord(CustomRecord):
-    """What a tape outside keeps of a call: its inputs, and the values the variables had."""
+    """What a tape outside keeps of a call: its inputs, the values the variables had, those the gradient reads."""
 
-    __slots__ = ("function", "traced", "tensors", "values", "draws", "flat", "args", "kwargs")
+    __slots__ = ("function", "traced", "tensors", "values", "between", "draws", "flat", "args", "kwargs", "halves")
 
     def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list,
-                 draws: Draws | None, flat: list, args: tuple, kwargs: dict):
+                 draws: Draws | None, flat: list, args: tuple, kwargs: dict, halves: Halves | None):
         floating = [(v, t) for v, t in zip(traced.variables, values) if v.dtype.is_floating]
-        fetched = outs[:sum(traced.kinds)]
-        super().__init__(function.name, tensors, fetched, lambda *g: None, floating)
+        count = sum(traced.kinds)
+        super().__init__(function.name, tensors, outs[:count], lambda *g: None, floating)
         self.function, self.traced, self.tensors, self.values = function, traced, tensors, values
+        self.between, self.halves = outs[count:] if halves else [], halves
         self.draws, self.flat, self.args, self.kwargs = draws, flat, args, kwargs
 
     def backward(self, gradients: tuple, wanted: tuple) -> list:
+        if self.halves is not None and not state.recorders and state.interpreter is None:
+            return self.halves.gradients(self.tensors, self.values, self.between, gradients, wanted)
         function = self.function.backward(self.traced, self.flat, self.args, self.kwargs)
         return function.call((list(self.tensors), list(self.values), list(gradients)), {}, self.draws)
 
