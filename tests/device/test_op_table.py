@@ -119,9 +119,9 @@ def test_value_under_the_other_schedule(row: Row, other_schedule: str, device: D
     check_value(row, device, row.dtypes[:1])
 
 
-@each(row for row in ROWS if not has_kernel(row))
+@each(ROWS)
 def test_value_at_once(row: Row, device: Device) -> None:
-    """Expressions wait and run together in the tests above; here each runs at its call."""
+    """Ops wait and run together in the tests above where they can; here each runs at its call."""
     with defer.using("0"):
         check_value(row, device, row.dtypes[:1])
 
@@ -279,6 +279,13 @@ def check_second(p: Problem) -> None:
 def test_gradient(row: Row) -> None:
     for p in problems(row):
         check_gradient(p)
+
+
+@each(differentiable(1))
+def test_gradient_at_once(row: Row) -> None:
+    with defer.using("0"):
+        for p in problems(row):
+            check_gradient(p)
 
 
 @each(differentiable(2))
