@@ -124,8 +124,8 @@ from cltensor.runtime.queue import no_host_reads
 
 if TYPE_CHECKING:
     from cltensor import (
-        app, contrib, data, estimator, flags, gfile, keras, layers, logging, losses, metrics, saved_model, summary,
-        test, train,
+        app, contrib, data, estimator, flags, gfile, keras, layers, logging, losses, metrics, profiler, saved_model,
+        summary, test, train,
     )
     from cltensor.summary.classic import Summary
 
@@ -133,7 +133,7 @@ __version__ = "0.1.0"
 # Namespaces that many programs do without are imported when they are first asked for.
 __getattr__, __dir__ = _optional.later(__name__, {name: f"{__name__}.{name}" for name in (
     "app", "contrib", "data", "estimator", "flags", "gfile", "keras", "layers", "logging", "losses", "metrics",
-    "saved_model", "summary", "test", "train")} | {"Summary": "cltensor.summary.classic:Summary"})
+    "profiler", "saved_model", "summary", "test", "train")} | {"Summary": "cltensor.summary.classic:Summary"})
 _operators.install()
 _mode.start()
 
@@ -174,7 +174,7 @@ __all__ = [
     "minimum", "mod", "model_variables", "moving_average_variables", "multinomial", "multiply",
     "name_scope", "negative", "nest", "newaxis", "nn", "no_host_reads", "no_op", "no_regularizer",
     "norm", "not_equal", "numerics_check", "one_hot", "ones", "ones_initializer", "ones_like",
-    "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default", "pow", "print",
+    "orthogonal_initializer", "pad", "placeholder", "placeholder_with_default", "pow", "print", "profiler",
     "py_func", "qr", "random", "random_crop", "random_normal", "random_normal_initializer",
     "random_shuffle", "random_uniform", "random_uniform_initializer", "range", "rank", "realdiv",
     "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean",

@@ -67,8 +67,8 @@ class BoundLaunch:
     __slots__ = ("kernel", "held", "ins", "outs", "works", "slots", "at", "template", "dtypes", "global_size",
                  "local_size", "may_fail", "before", "__weakref__")
 
-    def __init__(self, op: OpDef, device: Any, launch: Any, halves: tuple):
-        self.kernel = build.kernel(device, launch.template, launch.params, launch.kernel)
+    def __init__(self, op: OpDef, device: Any, launch: Any, halves: tuple, specs: dict[str, tuple]):
+        self.kernel: Any = build.kernel(device, launch.template, launch.params, launch.kernel)
         self.may_fail = op.may_fail
         self.global_size, self.local_size = launch.global_size, launch.local_size
         self.held: list = []            # constant tables: set_arg keeps no buffer alive
@@ -93,6 +93,9 @@ class BoundLaunch:
         self.works = [arg[1] for _, arg in groups["work"]]
         self.slots = [(arg[1], slot_cast(op, arg[2], halves[arg[1]])) for _, arg in groups["slot"]]
         self.at = tuple(at for kind in ("in", "out", "work", "slot") for at, _ in groups[kind])
+        # for profiles: whose launch it is, and the bytes of its buffers, each counted once
+        self.kernel.work = op.name, sum(specs[kind][i].nbytes for kind, i in {(k, a[1]) for k in ("in", "out")
+                                                                             for _, a in groups[k]})
         self.before: Any = None         # by `remember`: a list of what was set last
 
     def typed(self, at: int, value: Any) -> Any:
@@ -166,7 +169,8 @@ def bind_launches(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> l
             raise DeviceError(f"{op.name}: {device.label} has no float64; use float32, or a device with fp64 "
                               "(python -m cltensor info lists them)")
     halves = tuple(s.dtype.name == "float16" for s in ins)
-    return [BoundLaunch(op, device, launch, halves) for launch in plan.launches]
+    specs = {"in": ins, "out": outs}
+    return [BoundLaunch(op, device, launch, halves, specs) for launch in plan.launches]
 
 
 def bind_plan(op: Any, plan: Any, device: Any, ins: tuple, outs: tuple) -> Run:

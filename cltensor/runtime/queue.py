@@ -1,7 +1,8 @@
 """The one way to the device: a lock, an in-order queue, launches, transfers, and the error word.
 
-Nothing else in cltensor enqueues. Arguments live in the Kernel object, so `set_args` and the launch happen
-under one lock; without it two threads get each other's arguments and silently wrong results.
+Nothing else in cltensor enqueues (events.py lends it OpenCL's calls). Arguments live in the Kernel object, so
+`set_args` and the launch happen under one lock; without it two threads get each other's arguments and silently wrong
+results.
 
 Kernels cannot raise. One that meets a bad index clamps it and writes the queue's *error word*, int32
 {flag, op, index, limit}; it is looked at when the host next reads something, because then it waits anyway.
@@ -26,6 +27,7 @@ from cltensor.base.errors import (
     OpError,
     ResourceExhaustedError,
 )
+from cltensor.runtime import events
 from cltensor.runtime.memory import OUT_OF_MEMORY, Block
 from cltensor.runtime.workers import Workers
 
@@ -36,7 +38,6 @@ __all__ = ["Queue", "no_host_reads", "arm"]
 
 _log = logging.getLogger("cltensor")
 _reads = threading.local()
-_enqueue = cl.enqueue_nd_range_kernel
 _armed: list[tuple[str, str]] = [("?", "index")]     # id 0 is no op
 _arm_lock = threading.Lock()
 
@@ -90,12 +91,24 @@ class Queue:
         self._forbidden: Exception | None = None
         self._workers = Workers(device.physical.threads, device.traits.compute_units)
         traced = config.debug(2)
-        properties: Any = cl.command_queue_properties.PROFILING_ENABLE if traced else 0
-        self.raw: Any = cl.CommandQueue(device.context, device.cl_device, properties=properties)
+        self._traced = traced
+        self.raw: Any = self._opened(device.cl_device, events.watched())
         # Chosen once, so that the usual launch pays for neither.
         if traced or config.get("SYNC"):
             self.launch = self._launch_traced if traced else self._launch_sync  # type: ignore[method-assign]
             self.launch_all = self._launch_all_watched  # type: ignore[method-assign]
+
+    def _opened(self, device: Any, timed: bool) -> Any:
+        properties: Any = cl.command_queue_properties.PROFILING_ENABLE if timed or self._traced else 0
+        raw: Any = cl.CommandQueue(self._context, device, properties=properties)
+        raw.label = self.label
+        return raw
+
+    def timed(self, yes: bool) -> None:
+        """Whether the driver is to note from now on when things begin and end; waits for what is enqueued."""
+        with self.lock:
+            self.raw.finish()
+            self.raw = self._opened(self.raw.device, yes)
 
     def launch(self, kernel: Any, args: Sequence[Any], global_size: tuple, local_size: tuple,
                may_fail: bool = False, at: Any = None) -> None:
@@ -112,7 +125,7 @@ class Queue:
         try:
             with self.lock:
                 _set(kernel, args, at)
-                _enqueue(self.raw, kernel, global_size, local_size)
+                events.launch(self.raw, kernel, global_size, local_size)
                 self.launch_count += 1
                 if may_fail:
                     self._may_have_failed = True
@@ -130,7 +143,7 @@ class Queue:
         try:
             with self.lock:
                 _set(kernel, args, at)
-                event = cl.enqueue_nd_range_kernel(self.raw, kernel, global_size, local_size)
+                event = events.launch(self.raw, kernel, global_size, local_size)
                 event.wait()
                 self.launch_count += 1
                 self._may_have_failed |= may_fail
@@ -151,12 +164,12 @@ class Queue:
 
         Raises: what `prepare` raises; ResourceExhaustedError and InternalError as `launch`.
         """
-        raw = self.raw
         try:
             with self.lock:
+                raw, enqueue = self.raw, events.launch
                 prepare()
                 for kernel, global_size, local_size in launches:
-                    _enqueue(raw, kernel, global_size, local_size)
+                    enqueue(raw, kernel, global_size, local_size)
                 self.launch_count += len(launches)
                 if may_fail:
                     self._may_have_failed = True
@@ -184,7 +197,7 @@ class Queue:
             self.raw.finish         # noqa: B018  (raises where the queue is forbidden)
             own = cl.CommandQueue(self._context, self.raw.device)
             kernel.set_args(*args)
-            _enqueue(own, kernel, global_size, local_size)
+            cl.enqueue_nd_range_kernel(own, kernel, global_size, local_size)
             own.finish()
         except Exception as error:
             raise self._translated(error, "rehearse") from error
@@ -193,7 +206,7 @@ class Queue:
         """Copy a C-contiguous array to the block, from byte `offset` on; on return the array may change."""
         try:
             with self.lock:
-                cl.enqueue_copy(self.raw, block.mem, array, dst_offset=offset, is_blocking=True)
+                events.copy(self.raw, block.mem, array, dst_offset=offset, is_blocking=True)
         except Exception as error:
             raise self._translated(error, "write") from error
 
@@ -208,7 +221,7 @@ class Queue:
         self._workers.hold()
         try:
             with self.lock:
-                cl.enqueue_copy(self.raw, array, block.mem, src_offset=offset, is_blocking=True)
+                events.copy(self.raw, array, block.mem, src_offset=offset, is_blocking=True)
         except Exception as error:
             raise self._translated(error, "read") from error
         finally:
@@ -222,7 +235,7 @@ class Queue:
             return
         try:
             with self.lock:
-                cl.enqueue_copy(self.raw, dst.mem, src.mem, byte_count=nbytes,
+                events.copy(self.raw, dst.mem, src.mem, byte_count=nbytes,
                                 dst_offset=dst_offset, src_offset=src_offset)
         except Exception as error:
             raise self._translated(error, "copy") from error
@@ -275,9 +288,9 @@ class Queue:
         try:
             with self.lock:
                 self._may_have_failed = False
-                cl.enqueue_copy(self.raw, word, self._word.mem, is_blocking=True)
+                events.copy(self.raw, word, self._word.mem, is_blocking=True)
                 if word[0]:
-                    cl.enqueue_copy(self.raw, self._word.mem, np.zeros(4, np.int32), is_blocking=True)
+                    events.copy(self.raw, self._word.mem, np.zeros(4, np.int32), is_blocking=True)
         except Exception as error:
             raise self._translated(error, "check_errors") from error
         if word[0]:
