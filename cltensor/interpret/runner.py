@@ -68,7 +68,7 @@ class BoundLaunch:
                  "local_size", "may_fail", "before", "__weakref__")
 
     def __init__(self, op: OpDef, device: Any, launch: Any, halves: tuple, specs: dict[str, tuple]):
-        self.kernel: Any = build.kernel(device, launch.template, launch.params, launch.kernel)
+        self.kernel = build.kernel(device, launch.template, launch.params, launch.kernel)
         self.may_fail = op.may_fail
         self.global_size, self.local_size = launch.global_size, launch.local_size
         self.held: list = []            # constant tables: set_arg keeps no buffer alive

@@ -68,8 +68,8 @@ def _compile(device: Any, template: str, params: tuple) -> cl.Program:
     return program
 
 
-def kernel(device: Any, template: str, params: tuple, name: str) -> cl.Kernel:
-    """A Kernel object of its own for the caller, from the shared program."""
+def kernel(device: Any, template: str, params: tuple, name: str) -> Any:
+    """A cl.Kernel of its own for the caller, from the shared program; it takes further attributes (`work`)."""
     key = (device.context.int_ptr, template, params)
     program = _programs.get(key)
     if program is None:

@@ -38,8 +38,8 @@ class Profile:
     Args:
         at_once: run each eager op of this thread at its call, to see what each costs alone.
 
-    Attributes: `events` (cltensor.runtime.events.Event) in their order, `rows` (of all events of an op's kernel; longest
-    first), `seconds` from beginning to end, `busy`, the seconds in which a device had work. Printing it shows the rows.
+    Attributes: `events` (cltensor.runtime.events.Event) in their order; `rows`, their sums by op and kernel, longest
+    first; `seconds` from beginning to end; `busy`, the seconds in which a device had work. Printing it shows the rows.
 
     Raises: FailedPreconditionError when a profile is being taken already, and for results before its end.
 
