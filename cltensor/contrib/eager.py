@@ -1,6 +1,7 @@
 """tf.contrib.eager (tfe): gradient functions, variables, checkpoints and metrics of eager programs."""
 
 from cltensor.autodiff.custom import custom_gradient
+from cltensor.autodiff.explain import explain_none
 from cltensor.autodiff.functional import (
     gradients_function,
     implicit_gradients,
@@ -28,7 +29,7 @@ in_eager_mode = executing_eagerly
 __all__ = [
     "ASYNC", "Checkpoint", "EagerVariableStore", "GradientTape", "Iterator", "SYNC", "Variable", "async_wait",
     "custom_gradient", "default_device", "defun", "enable_eager_execution", "executing_eagerly",
-    "execution_mode", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
+    "execution_mode", "explain_none", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
     "in_eager_mode", "list_devices", "make_vjp", "metrics", "num_gpus", "py_func", "run",
     "set_execution_mode", "value_and_gradients_function",
 ]
