@@ -68,6 +68,51 @@ def convolution(size: int, cin: int, cout: int, part: str, bars: tuple) -> Workl
                     moved=4 * (pixels * (cin + cout) + size * size * cin * cout), tolerance=1e-3, result=as_tf)
 
 
+def by_channel(channels: int, train: bool) -> Workload:
+    """A depthwise 3x3 convolution, stride 1, same padding; with `train` its gradients too, by each package's tape."""
+    side = _SIDE
+
+    def inputs():
+        return floats((_BATCH, side, side, channels), (3, 3, channels, 1), (_BATCH, side, side, channels), scale=0.5)
+
+    def tf_form(tf, x, w, g):
+        def forward():
+            return tf.nn.depthwise_conv2d(x, w, strides=[1, 1, 1, 1], padding="SAME")
+
+        def step():
+            with tf.GradientTape() as tape:
+                tape.watch([x, w])
+                y = forward()
+            dx, dw = tape.gradient(y, [x, w], output_gradients=g)
+            return dw
+        return step if train else forward
+
+    def torch_form(torch, x, w, g):
+        x, g = x.permute(0, 3, 1, 2), g.permute(0, 3, 1, 2)
+        w = w.permute(2, 3, 0, 1).contiguous()
+
+        def forward():
+            return torch.nn.functional.conv2d(x, w, padding=1, groups=channels)
+        if not train:
+            return forward
+        x, w = x.requires_grad_(), w.requires_grad_()
+        return lambda: torch.autograd.grad(forward(), [x, w], g)[1]
+
+    def as_tf(value):
+        """PyTorch's result in the layout of the others."""
+        if value.shape == (channels, 1, 3, 3):
+            return value.transpose(2, 3, 0, 1)
+        return value.transpose(0, 2, 3, 1) if value.shape == (_BATCH, channels, side, side) else value
+
+    pixels, what = _BATCH * side * side, "forward and both gradients" if train else "forward"
+    passes = 3 if train else 1
+    return Workload(f"depthwise 3x3 {channels} {'train' if train else 'forward'}",
+                    f"depthwise convolution 3x3, {channels} channels, {side}x{side}, batch {_BATCH}: {what}", inputs,
+                    {**both(tf_form), "torch": torch_form}, (Bar(("torch",), 1.2, 1.0),),
+                    flop=18 * pixels * channels * passes, moved=8 * pixels * channels * passes,
+                    tolerance=1e-3, result=as_tf)
+
+
 _TORCH = ("torch",)
 WORKLOADS = [
     convolution(3, 64, 64, "forward", (Bar(_TORCH, 1.05, 0.95),)),
@@ -76,4 +121,6 @@ WORKLOADS = [
     convolution(1, 256, 64, "forward", (Bar(_TORCH, 0.95, 0.8),)),
     convolution(1, 256, 64, "dx", (Bar(_TORCH, 1.2, 1.0),)),
     convolution(1, 256, 64, "dw", (Bar(_TORCH, 1.2, 1.0),)),
+    by_channel(128, False),
+    by_channel(128, True),
 ]

@@ -56,6 +56,11 @@ FORMS: dict[str, dict] = {
         "numpy": lambda np_, a, b: partial(np.tanh, a, out=np.empty_like(a)),
         "torch": lambda torch, a, b: partial(torch.tanh, a, out=torch.empty_like(a)),
         "jax": lambda jax, a, b: lambda: jax.numpy.tanh(a), "tinygrad": lambda tg, a, b: lambda: a.tanh().realize()},
+    "sin": {
+        "cltensor": lambda tf, a, b: lambda: tf.sin(a), "tensorflow": lambda tf, a, b: lambda: tf.sin(a),
+        "numpy": lambda np_, a, b: partial(np.sin, a, out=np.empty_like(a)),
+        "torch": lambda torch, a, b: partial(torch.sin, a, out=torch.empty_like(a)),
+        "jax": lambda jax, a, b: lambda: jax.numpy.sin(a), "tinygrad": lambda tg, a, b: lambda: a.sin().realize()},
     "gelu": {
         "cltensor": lambda tf, a, b: _gelu(tf, a), "tensorflow": lambda tf, a, b: _gelu(tf, a),
         "numpy": lambda np_, a, b: partial(_numpy_gelu, a, np.empty_like(a), np.empty_like(a)),
@@ -68,8 +73,8 @@ FORMS: dict[str, dict] = {
 def elementwise(op: str, n: int, size: str) -> Workload:
     """One op over n floats."""
     return Workload(f"{op} {size}", f"{op} of {size} floats", lambda: floats((n,), (n,)), FORMS[op], _BAR,
-                    flop=n * {"add": 1, "exp": 20, "tanh": 20, "gelu": 28}[op], moved=n * (12 if op == "add" else 8),
-                    tolerance=1e-5)
+                    flop=n * {"add": 1, "exp": 20, "tanh": 20, "sin": 25, "gelu": 28}[op],
+                    moved=n * (12 if op == "add" else 8), tolerance=1e-5)
 
 
 WORKLOADS = [elementwise(op, n, size) for n, size in ((2**20, "1M"), (2**24, "16M")) for op in FORMS]

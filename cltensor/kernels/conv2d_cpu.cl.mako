@@ -1,6 +1,6 @@
 ## The contraction all convolutions are made of, under the cpu schedule: one work-item per group.
 ##
-##     out[row, col] = sum over k of  a[row, k] * b[k, col]          (depthwise: a[row, k, col] * b[k, col])
+##     out[row, col] = sum over k of  a[row, k] * b[k, col]
 ##
 ## Rows and k are three nested indices each, and where an index leads in a, b and out is a stride, so one program
 ## serves the forward pass (rows are output pixels, k runs over the window and the input channels), the gradient of the input (rows
@@ -8,7 +8,7 @@
 ## gradient of the filter (rows are window positions and input channels, k runs over output pixels). Columns are
 ## channels, contiguous in b and out. kernels/convolution.py says which strides make which.
 ##
-## A register tile is mr rows x nv vectors of columns: per k step nv vector loads of b, mr splats (depthwise: vectors) of a,
+## A register tile is mr rows x nv vectors of columns: per k step nv vector loads of b, mr splats of a,
 ## mr * nv fma. Rows past the last repeat the last one: they compute and store the same numbers again, so no
 ## tile needs a guard. Every element is one chain of fma over k in order, however rows, columns and ranges of k are
 ## cut; only `parts` of k, a matter of sizes alone, are added apart.
@@ -27,7 +27,7 @@
 ##                                 accumulators go to out and come back (needs whole column blocks in out)
 ##  29 out part                    step in out from one part to the next
 ##
-## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), depthwise, dense (ka2 is 1),
+## Params: dtype (of out; a and b have the compute type), v (lanes), mr, nv, unroll (of q2), dense (ka2 is 1),
 ## beside (a2 is 1 and d2 a multiple of mr, so the rows of a tile lie side by side in a), epilogue (see epilogue.cl.mako;
 ## its inputs are the last arguments, and k is one part and one range then).
 ##
@@ -44,12 +44,9 @@
         """One step of k: loads, splats, fma; then on to the next."""
         lines = "const " + XV + " " + ", ".join(f"q{j} = vload{v}({j}, w)" for j in cols) + ";\n"
         for i in rows:
-            if depthwise:
-                lines += " ".join(f"s{i}_{j} = fma(vload{v}({j}, z{i} + e), q{j}, s{i}_{j});" for j in cols) + "\n"
-            else:
-                at = f"z0[e + {i}]" if beside else f"z{i}[e]"
-                lines += f"{{ const {XV} x = ({XV})({at}); " + " ".join(
-                    f"s{i}_{j} = fma(x, q{j}, s{i}_{j});" for j in cols) + " }\n"
+            at = f"z0[e + {i}]" if beside else f"z{i}[e]"
+            lines += f"{{ const {XV} x = ({XV})({at}); " + " ".join(
+                f"s{i}_{j} = fma(x, q{j}, s{i}_{j});" for j in cols) + " }\n"
         return lines + f"w += kb2; e += {1 if dense else 'ka2'};"
 %>\
 ${end.emit(epilogue, dtype, 16)}
@@ -81,7 +78,7 @@ SOLO __kernel void contract(__global ${d.cl} *restrict out, __global const ${X} 
                 long fa = from0 * t[3] + from1 * t[4] + from2 * a2, fo = from0 * t[6] + from1 * t[7] + from2 * o2;
                 for (long row = s0; row < s1; row += ${mr}) {
 % for i in rows:
-                    __global const ${X} *const z${i} = a + fa${" + c0" if depthwise else ""};
+                    __global const ${X} *const z${i} = a + fa;
                     const long f${i} = fo;
                     if (row + ${i + 1} < s1) {
                         fa += a2; fo += o2;

@@ -15,7 +15,8 @@ it, so no product with an inserted zero is computed. A 1x1 convolution of stride
 The forward pass and the gradient of the input take an epilogue (kernels/epilogue.py): bias, activation and what else
 is done to each finished number before it is stored, with the bits of the separate ops.
 
-The depthwise form (output channel c sees input channel c alone) differs in what lies along k and columns only.
+The depthwise form (output channel c sees input channel c alone) differs in what lies along k and columns only. So it is
+under the gpu schedule; vectors of channels want kernels of their own (depthwise.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from math import gcd
 from typing import Any, NamedTuple
 
 from cltensor.base.dtypes import DType
-from cltensor.kernels import matmul
+from cltensor.kernels import depthwise, matmul
 from cltensor.kernels.epilogue import Epilogue
 from cltensor.kernels.plan import IN, OUT, SCALAR, TABLE, WORK, Launch, Plan, launch
 from cltensor.kernels.tuning import lookup
@@ -83,8 +84,7 @@ class _Steps:
         self.w, self.target, self.tune = w, target, lookup("conv2d", target)
         self.cpu = target.schedule == "cpu"
         self.lanes = (8 if w.dtype.compute == "double" else 16) if self.cpu else 1
-        narrow = columns <= self.lanes or w.depthwise
-        self.nv = 1 if narrow or not self.cpu else self.tune["nv"]
+        self.nv = 1 if columns <= self.lanes or not self.cpu else self.tune["nv"]
         self.nr = self.nv * self.lanes         # columns of a block; buffers b are padded to whole blocks
         self.cell = 4 if w.dtype.compute == "float" else w.dtype.size
         self.launches: list[Launch] = []
@@ -157,18 +157,18 @@ class _Steps:
             sub = per if wide == 1 else min(per, self.tune.get("sweep", per))
         table = TABLE((count, *rows.sizes[1:], *rows.first, *rows.second, *k.sizes, *k.first, *k.second, *at, columns,
                        block, per, sub, wide, part, *deep, out_part))
-        common: dict = {"dtype": dtype or self.w.dtype.name, "mr": mr, "depthwise": self.w.depthwise,
+        common: dict = {"dtype": dtype or self.w.dtype.name, "mr": mr,
                         "epilogue": epilogue.text(self.target.schedule) if epilogue else ()}
         args = (out, a, b, table, *(epilogue.args if epilogue else ()))
         if self.cpu:
             self.launches.append(launch("conv2d_cpu", "contract", args, (
                 _up(count, per), _up(blocks, wide), parts), v=self.lanes, nv=self.nv, unroll=self.tune["unroll"],
-                dense=not ranged and not self.w.depthwise,
+                dense=not ranged,
                 beside=rows.first[2] == 1 and rows.sizes[2] % mr == 0 and sub % mr == 0,
                 **common))
         else:
             self.launches.append(launch("conv2d_gpu", "contract", args, (
-                64 * _up(_up(count, mr) * columns, 64), parts), (64, 1), **common))
+                64 * _up(_up(count, mr) * columns, 64), parts), (64, 1), depthwise=self.w.depthwise, **common))
 
     def fold(self, source: tuple, parts: int, rows: int, n: int, width: int) -> None:
         per = _up(rows, min(32, max(1, rows * width * parts // 4096)))
@@ -196,6 +196,8 @@ def forward(w: Window, target: Any, epilogue: Epilogue | None = None) -> Plan:
     """Inputs: activations, filter [kh, kw, c, o] (depthwise [kh, kw, c]), those of the epilogue."""
     if w.pixelwise:
         return _product(w.dtype, w.n * w.h * w.w, w.o, w.c, False, False, target, epilogue)
+    if w.depthwise and target.schedule == "cpu":
+        return depthwise.forward(w, target, epilogue)
     steps = _Steps(w, target, w.o)
     x, hp, wp, c = _input(w, steps)
     rows = _Nest((w.n, w.oh, w.ow), (hp * wp * c, w.sy * wp * c, w.sx * c), (w.oh * w.ow * w.o, w.ow * w.o, w.o))
@@ -245,8 +247,10 @@ def input_gradient(w: Window, target: Any, epilogue: Epilogue | None = None) -> 
     """Inputs: gradient of the output [n, oh, ow, o], filter, those of the epilogue. Result: that of the input."""
     if w.pixelwise:
         return _product(w.dtype, w.n * w.h * w.w, w.c, w.o, False, True, target, epilogue)
-    steps = _Steps(w, target, w.c)
     down, across = _phases(w.h, w.kh, w.sy, w.dy, w.top), _phases(w.w, w.kw, w.sx, w.dx, w.left)
+    if w.depthwise and target.schedule == "cpu":
+        return depthwise.input_gradient(w, target, down, across, epilogue)
+    steps = _Steps(w, target, w.c)
     (top, hp), (left, wp) = _reach(down), _reach(across)
     o = steps.channels(w.o) if w.depthwise else w.o
     if not top and not left and hp <= w.oh and wp <= w.ow:
@@ -280,6 +284,8 @@ def input_gradient(w: Window, target: Any, epilogue: Epilogue | None = None) -> 
 
 def filter_gradient(w: Window, target: Any) -> Plan:
     """Inputs: activations, gradient of the output. Result: gradient of the filter [kh, kw, c, o]."""
+    if w.depthwise and target.schedule == "cpu":
+        return depthwise.filter_gradient(w, target)
     steps = _Steps(w, target, w.o)
     x, hp, wp, c = _input(w, steps)
     o = steps.channels(w.o)

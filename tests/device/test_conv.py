@@ -153,3 +153,45 @@ def test_unreached_inputs_have_no_gradient(schedule, form):
 def test_errors_say_what_is_wrong(call, words):
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         call(np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 3, 2, 4), np.float32))
+
+
+# (n, h, w, c), (kh, kw), stride, dilation: tiles of a row and what is left of them, borders that meet, few and odd
+# channels, filters with more taps than registers, several parts of the filter's gradient
+APART = [((2, 11, 21, 19), (3, 3), 1, 1), ((1, 20, 40, 33), (3, 3), 1, 1), ((2, 9, 37, 16), (3, 3), 2, 1),
+         ((1, 9, 30, 16), (5, 5), 1, 2), ((1, 8, 24, 17), (7, 7), 1, 1), ((1, 5, 3, 16), (7, 7), 2, 1),
+         ((2, 4, 26, 3), (3, 5), 1, 1), ((3, 30, 30, 16), (2, 2), 3, 1), ((1, 1, 50, 48), (1, 3), 1, 3)]
+
+
+@pytest.mark.oclgrind
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("shape, window, stride, rate", APART)
+def test_depthwise_is_the_sum_over_taps(shape, window, stride, rate, padding, schedule, device):
+    """Result and gradients beside sums of shifted arrays in float64."""
+    reach = [(k - 1) * rate + 1 for k in window]
+    if padding == "VALID" and any(r > s for r, s in zip(reach, shape[1:])):
+        window, reach = (1, 1), [1, 1]
+    if device.physical.simulator:
+        shape = (1, *shape[1:])
+    places = [-(-s // stride) if padding == "SAME" else (s - r) // stride + 1 for s, r in zip(shape[1:3], reach)]
+    extra = [max(0, (p - 1) * stride + r - s) * (padding == "SAME") for p, r, s in zip(places, reach, shape[1:3])]
+    rng = np.random.default_rng(0)
+    x, f = rng.standard_normal(shape), rng.standard_normal((*window, shape[3]))
+    g = rng.standard_normal((shape[0], *places, shape[3]))
+    border = [(0, 0), *((e // 2, e - e // 2 + stride) for e in extra), (0, 0)]
+    wide = np.pad(x, border)
+    y, dwide, df = np.zeros_like(g), np.zeros_like(wide), np.zeros_like(f)
+    for k in range(window[0]):
+        for m in range(window[1]):
+            at = (slice(None), slice(k * rate, k * rate + (places[0] - 1) * stride + 1, stride),
+                  slice(m * rate, m * rate + (places[1] - 1) * stride + 1, stride))
+            y += wide[at] * f[k, m]
+            dwide[at] += g * f[k, m]
+            df[k, m] = (wide[at] * g).sum((0, 1, 2))
+    dx = dwide[:, border[1][0]:, border[2][0]:][:, :shape[1], :shape[2]]
+    tensors = [tf.constant(a.astype(np.float32)) for a in (x, f[..., None], g)]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors[:2])
+        found = tf.nn.depthwise_conv2d(*tensors[:2], [1, stride, stride, 1], padding, rate=[rate, rate])
+    gradients = tape.gradient(found, tensors[:2], output_gradients=tensors[2])
+    for got, want in zip([found, *gradients], [y, dx, df[..., None]]):
+        np.testing.assert_allclose(got.numpy(), want, rtol=1e-5, atol=2e-5 * np.abs(want).max())
