@@ -3,6 +3,7 @@
 ##   words.needs(lines, V)   macros, and the functions these lines call, over vectors of V
 <%namespace name="hyperbolic" file="tanh.cl.mako"/>
 <%namespace name="angles" file="trigonometry.cl.mako"/>
+<%namespace name="errors" file="erf.cl.mako"/>
 <%def name="needs(lines, V)">
 #define BOOL(m) (convert_uchar${V}(-(m)))
 #define ROUND_HALF(type, name, value) \
@@ -16,6 +17,9 @@ ${one_by_one(name, V)}
 % endfor
 % if any("tanh_fast" in line for line in lines):
 ${hyperbolic.tanh_fast(V)}
+% endif
+% if any("erf_fast" in line for line in lines):
+${errors.erf_fast(V)}
 % endif
 % for name in ("sin", "cos", "tan"):
 % if any(f"{name}_fast" in line for line in lines):

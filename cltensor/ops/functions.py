@@ -72,7 +72,8 @@ acosh = elementwise("acosh", "acosh(x0)", lambda g, x0: g * rsqrt(square(x0) - 1
 atanh = elementwise("atanh", "atanh(x0)", lambda g, x0: g / (1.0 - square(x0)), doc="Inverse hyperbolic tangent.")
 
 # -- the error function, rounding
-erf = elementwise("erf", "erf(x0)", lambda g, x0: g * (exp(negative(square(x0))) * _TWO_OVER_SQRT_PI),
+erf = elementwise("erf", _by_dtype("erf_fast(x0)", "erf(x0)"),
+                  lambda g, x0: g * (exp(negative(square(x0))) * _TWO_OVER_SQRT_PI),
                   doc="Error function (Abramowitz & Stegun 7.1.1).")
 erfc = elementwise("erfc", "erfc(x0)", lambda g, x0: g * (exp(negative(square(x0))) * -_TWO_OVER_SQRT_PI),
                    doc="1 - erf(x), accurate for large x.")
@@ -107,7 +108,8 @@ _TANH_GELU = "T u = x0 * x0; T w = u * x0; T v = x0 + w * K(0.044715); T t = TAN
 _gelu_tanh = elementwise("gelu_tanh", _by_dtype(*((_TANH_GELU + "x0 * K(0.5) * (K(1) + t)").replace("TANH", name)
                                                   for name in ("tanh_fast", "tanh"))),
                          lambda g, x0: g * _gelu_slope(x0), args=("features",), doc="gelu with tanh.")
-_gelu_erf = elementwise("gelu_erf", "T e = erf(x0 * K(0.7071067811865476)); x0 * K(0.5) * (K(1) + e)",
+_ERF_GELU = "T e = ERF(x0 * K(0.7071067811865476)); x0 * K(0.5) * (K(1) + e)"
+_gelu_erf = elementwise("gelu_erf", _by_dtype(*(_ERF_GELU.replace("ERF", name) for name in ("erf_fast", "erf"))),
                         lambda g, x0: g * ((erf(x0 * 0.7071067811865476) + 1.0) * 0.5
                                            + x0 * (exp(square(x0) * -0.5) * 0.3989422804014327)),
                         args=("features",), doc="gelu with erf.")

@@ -145,8 +145,9 @@ def pow(x: Any, y: Any, name: str | None = None) -> Tensor:
         >>> tf.pow([2., 3.], 2.).numpy().tolist()
         [4.0, 9.0]
     """
-    if type(y) in (int, float) and y == 2 and isinstance(x, Tensor):
-        return square(x)
+    if type(y) in (int, float) and isinstance(x, Tensor) and y in (2, 3, 4):       # a few products, not a logarithm
+        squared = square(x)
+        return squared if y == 2 else squared * (x if y == 3 else squared)
     return _power(x, y)
 
 

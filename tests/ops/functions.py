@@ -47,7 +47,7 @@ ROWS: tuple[Row, ...] = (
     _function("asinh", np.arcsinh, 4, uniform(-9, 9)),
     _function("acosh", np.arccosh, 4, uniform(1.3, 9), gradient=3e-5),
     _function("atanh", np.arctanh, 5, uniform(-0.9, 0.9), gradient=3e-5),
-    _function("erf", sc.erf, 16, uniform(-3, 3)),
+    _function("erf", sc.erf, 2, uniform(-4, 4), dtypes=("float32", "float16")),
     _function("erfc", sc.erfc, 16, uniform(-3, 5)),
     _function("floor", np.floor, 0, uniform(-9, 9), order=0),
     _function("ceil", np.ceil, 0, uniform(-9, 9), order=0),
