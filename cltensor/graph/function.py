@@ -34,7 +34,7 @@ from cltensor.core.dispatch import state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.late import Draws, Source, collecting
 from cltensor.core.tensor import Tensor, convert
-from cltensor.graph.body import Control, repeatable, without_effects
+from cltensor.graph.body import repeatable, without_effects
 from cltensor.graph.halves import Halves, cut
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
@@ -79,8 +79,7 @@ class _Traced:
         """Call and gradient as two replays; None where they cannot be."""
         with self._lock:
             if self._halves is False:
-                looping = any(isinstance(n.op, Control) for n in self.program.nodes)
-                self._halves = None if looping else cut(call, tensors, self.variables, self.device)
+                self._halves = cut(call, tensors, self.variables, self.device)
             return self._halves         # type: ignore[return-value]
 
 

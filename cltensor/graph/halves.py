@@ -4,9 +4,9 @@
     backward    all that, upstream gradients -> gradients of inputs and variables; a program for each choice of them
 
 Both are cut from one trace of the function and its backward pass, so nothing is computed twice; in exchange the values
-between live until the gradient is taken, as they do in eager mode. Where a trace cannot be cut (the backward pass of a
-branch or a loop reads what happened in it, a gradient of the user's draws random numbers) the caller has another way
-(function.py).
+between live until the gradient is taken, as they do in eager mode. What the backward pass of a branch or a loop reads
+of each turn are further results of the forward node, so such nodes are cut like any other. Where a trace cannot be cut
+(the user's own gradient draws random numbers) the caller has another way (function.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 from cltensor.autodiff.tape import GradientTape
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.late import Late, Source, collecting
-from cltensor.core.tensor import Tensor
 from cltensor.graph.body import Control, without_effects
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
@@ -60,6 +59,8 @@ class Halves:
             wanted: a flag for each input, and then for each floating variable.
         """
         chosen = [g if want else None for g, want in zip(self._found, wanted)]
+        if all(g is None for g in chosen):
+            return chosen
         replay = self._backward.get(wanted)
         if replay is None:
             with self._lock:
@@ -99,13 +100,16 @@ def cut(call: Callable[[list], list], tensors: list, variables: list, device: An
             return None
         nodes = without_effects(recording.nodes[count:])
         del recording.nodes[count:]
-    kept = [x for n in nodes for x in n.inputs if isinstance(x, Late)] or [
-        n for n in nodes if isinstance(n.op, Control) or not n.op.pure] or [
-        x for n in nodes for x in n.inputs if isinstance(x, Tensor) and x.dtype.kind == "list"]
-    if kept or {id(s.variable) for s in recording.variables.values()} != set(map(id, variables)):
+    if _late(nodes) or {id(s.variable) for s in recording.variables.values()} != set(map(id, variables)):
         return None
     states = tuple(recording.variables[id(v)] for v in variables)
     return Halves(recording, symbols, results, draws, states, upstream, found, nodes, device)
+
+
+def _late(nodes: list[Node]) -> bool:
+    """Whether running these nodes later is not the same: numbers known at the call, effects, draws."""
+    return any(not n.op.pure or any(isinstance(x, Late) for x in n.inputs)
+               or isinstance(n.op, Control) and any(_late(b.nodes) for b in n.op.bodies) for n in nodes)
 
 
 def _parts(gradient: Any) -> tuple:

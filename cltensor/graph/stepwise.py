@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from cltensor.base.errors import InvalidArgumentError
@@ -211,7 +212,7 @@ class Stepwise:
                 variable._put(value, "assign")
             for call in calls:
                 call()
-        return [Tensor(t.sig, t.buffer, t.host) for t in fetched]
+        return [copy(t) for t in fetched]
 
     def values(self, feeds: list[Tensor]) -> list[Tensor]:
         """As a body: run once inside the replay of another program, which sees to what comes after."""

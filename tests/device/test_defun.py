@@ -9,7 +9,7 @@ import pytest
 import cltensor as tf
 from cltensor.core.dispatch import state
 from cltensor.kernels import build
-from cltensor.runtime import queue
+from cltensor.runtime import events
 
 tfe = tf.contrib.eager
 rng = np.random.default_rng(0)
@@ -240,7 +240,7 @@ def test_a_failed_replay_changes_no_variable(monkeypatch):
     def broken(*args):
         raise RuntimeError("planted")
     with monkeypatch.context() as patch:
-        patch.setattr(queue, "_enqueue", broken)
+        patch.setattr(events, "launch", broken)
         with pytest.raises(RuntimeError, match="planted"):
             f(tf.constant([1.0]))
     assert v.numpy() == [2.0]

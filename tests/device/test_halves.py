@@ -68,6 +68,30 @@ def test_a_model_with_states_and_draws_trains_as_eagerly():
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+def test_branches_and_loops_are_cut_too():
+    w = tf.Variable(array(4, 4))
+
+    def turn(i, h, steps):
+        h = tf.cond(tf.equal(i % 2, 0), lambda: tf.tanh(tf.matmul(h, w)), lambda: h * 0.5 + tf.matmul(h, w))
+        return i + 1, h, steps.write(i, tf.reduce_sum(h))
+
+    def f(x, n):
+        steps = tf.TensorArray(tf.float32, size=n)
+        _, h, steps = tf.while_loop(lambda i, *_: i < n, turn, (0, x, steps))
+        return tf.reduce_sum(h * h) + tf.reduce_sum(tf.square(steps.stack()))
+    traced = tfe.defun(lambda x: f(x, 5))
+    for x in (array(3, 4), array(3, 4)):
+        answers = []
+        for call in (lambda x: f(x, 5), traced):
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(x)
+                y = call(x)
+            answers.append([y, *tape.gradient(y, [x, w]), tape.gradient(y, w)])
+        for want, got in zip(*answers):
+            np.testing.assert_array_equal(got.numpy(), want.numpy())
+    assert halves_of(traced) is not None
+
+
 def test_sparse_gradients_stay_sparse():
     table = tf.Variable(array(9, 4))
     f = tfe.defun(lambda ids: tf.reduce_sum(tf.square(tf.nn.embedding_lookup(table, ids)), axis=1))
@@ -93,12 +117,14 @@ def test_a_persistent_tape_asks_twice_and_of_each_result():
 def test_results_that_are_inputs_and_inputs_without_effect():
     f = tfe.defun(lambda x, y, z: (x, tf.stop_gradient(y) + 1.0, tf.zeros([2])))
     x, y, z = array(2), array(2), array(2)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, y, z])
         a, b, c = f(x, y, z)
         loss = tf.reduce_sum(a * 3.0 + b + c)
+        only = f(x, y, z)[1]
     dx, dy, dz = tape.gradient(loss, [x, y, z])
     assert dx.numpy().tolist() == [3, 3] and dy is None and dz is None
+    assert tape.gradient(only, y) is None
 
 
 def test_values_are_those_of_the_call():
