@@ -27,6 +27,7 @@ __all__ = ["Finding", "candidates", "search", "tune", "main", "add_arguments"]
 _TILES = ((8, 2), (12, 2), (14, 2), (10, 2), (6, 4), (6, 3), (8, 3), (4, 4), (14, 1))
 _STEPS: dict[tuple[str, str], list[list[dict]]] = {
     ("matmul", "cpu"): [
+        [{"direct": v} for v in (1, 0)],
         [{"mr": mr, "nv": nv} for mr, nv in _TILES],
         [{"large_mr": mr, "large_nv": nv} for mr, nv in _TILES if nv > 1],
         [{"unroll": v} for v in (1, 2, 4)],

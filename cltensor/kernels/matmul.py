@@ -114,9 +114,9 @@ def _goes_direct(p: Product, tune: dict) -> bool:
     few = min(p.m, p.n) < _LARGE
     collide = p.n * p.dtype.size % _PAGE == 0 and p.k > 512
     streamed = few and p.m * p.k * p.dtype.size > _STREAMED
-    fits = p.m >= tune["mr"] and p.n >= tune["nv"] * _lanes(p.dtype)
-    return (fits and not p.transpose_b and p.dtype.name != "float16" and not collide and not streamed
-            and p.m * p.n * p.k > _TINY)
+    fits = tune["direct"] and p.m >= tune["mr"] and p.n >= tune["nv"] * _lanes(p.dtype)
+    return bool(fits and not p.transpose_b and p.dtype.name != "float16" and not collide and not streamed
+                and p.m * p.n * p.k > _TINY)
 
 
 def plain(p: Product, target: Any) -> Plan:

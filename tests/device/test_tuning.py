@@ -17,7 +17,7 @@ from cltensor.interpret import trial
 from cltensor.kernels import convolution, matmul, reduction, tuned, tuning
 from tests.conftest import forget_plans
 
-CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 64, "strip": 4, "dots": 2}),
+CPU = [("matmul", {"mr": 6, "nv": 4, "kc": 128, "block_rows": 64, "strip": 4, "dots": 2}), ("matmul", {"direct": 0}),
        ("matmul", {"mr": 14, "nv": 1, "kc": 64, "least_groups": 4, "packed_kc": 128, "packed_rows": 48}),
        ("conv2d", {"mr": 6, "nv": 3, "unroll": 1, "groups": 4, "range": 32}),
        ("conv2d", {"mr": 12, "nv": 1, "panel": 2 ** 14, "sweep": 16}), ("reduce", {"grain": 1024, "groups": 256})]
