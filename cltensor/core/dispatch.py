@@ -25,7 +25,8 @@ from cltensor.core.late import Late, LateInt
 from cltensor.core.op import OpDef
 from cltensor.runtime import device as devices
 
-__all__ = ["execute", "state", "Here", "current_device", "device_scope", "eagerly", "SLOTS", "describe"]
+__all__ = ["execute", "state", "Here", "current_device", "device_scope", "eagerly", "quietly", "SLOTS",
+           "describe"]
 
 
 class Here:
@@ -347,3 +348,13 @@ class eagerly:
 
     def __exit__(self, *exc: Any) -> None:
         state.interpreter, state.recorders = self._before
+
+
+class quietly:
+    """Context manager: no recorder listens inside: assigning has no gradient, a trace is nobody's computation."""
+
+    def __enter__(self) -> None:
+        self._before, state.recorders = state.recorders, []
+
+    def __exit__(self, *exc: Any) -> None:
+        state.recorders = self._before

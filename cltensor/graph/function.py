@@ -26,15 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from cltensor.autodiff.custom import CustomRecord
 from cltensor.autodiff.tape import GradientTape
 from cltensor.base import nest
 from cltensor.base.errors import InvalidArgumentError, PerformanceWarning
-from cltensor.core.dispatch import state
+from cltensor.core.dispatch import quietly, state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.late import Draws, Source, collecting
 from cltensor.core.tensor import Tensor, convert
 from cltensor.graph.body import repeatable, without_effects
+from cltensor.graph.call_record import CallRecord
 from cltensor.graph.halves import Halves, cut
 from cltensor.graph.program import Program
 from cltensor.graph.replay import Replay, prepare
@@ -174,7 +174,7 @@ class Function:
         return self.python_function(*new_args, **new_kwargs)
 
     def _trace(self, args: tuple, kwargs: dict, flat: list, tensors: list) -> _Traced:
-        with Recording() as recording, collecting() as draws:
+        with quietly(), Recording() as recording, collecting() as draws:
             symbols = [Symbol(t.spec) for t in tensors]
             result = self._called_with(symbols, flat, args, kwargs)
             leaves = result_leaves(result)
@@ -219,7 +219,7 @@ class Function:
         draws = Draws() if traced.draws else None
         with nullcontext() if draws is None else draws.during(halves.draws if halves else traced.draws, again):
             out = (halves.forward if halves else traced.replay)(tensors)
-        record = _CallRecord(self, traced, tensors, values, out, draws, flat, args, kwargs, halves)
+        record = CallRecord(self, traced, tensors, values, out, draws, flat, args, kwargs, halves)
         for recorder in watched:
             recorder.record_custom(record)
         return out
@@ -273,27 +273,6 @@ def result_leaves(result: Any) -> list:
             leaf = leaf.current()
         out.append(leaf.as_tensor() if isinstance(leaf, IndexedSlices) else leaf)
     return out
-
-
-class _CallRecord(CustomRecord):
-    """What a tape outside keeps of a call: its inputs, the values the variables had, those the gradient reads."""
-
-    __slots__ = ("function", "traced", "tensors", "values", "between", "draws", "flat", "args", "kwargs", "halves")
-
-    def __init__(self, function: Function, traced: _Traced, tensors: list, values: list, outs: list,
-                 draws: Draws | None, flat: list, args: tuple, kwargs: dict, halves: Halves | None):
-        floating = [(v, t) for v, t in zip(traced.variables, values) if v.dtype.is_floating]
-        count = sum(traced.kinds)
-        super().__init__(function.name, tensors, outs[:count], lambda *g: None, floating)
-        self.function, self.traced, self.tensors, self.values = function, traced, tensors, values
-        self.between, self.halves = outs[count:] if halves else [], halves
-        self.draws, self.flat, self.args, self.kwargs = draws, flat, args, kwargs
-
-    def backward(self, gradients: tuple, wanted: tuple) -> list:
-        if self.halves is not None and not state.recorders and state.interpreter is None:
-            return self.halves.gradients(self.tensors, self.values, self.between, gradients, wanted)
-        function = self.function.backward(self.traced, self.flat, self.args, self.kwargs)
-        return function.call((list(self.tensors), list(self.values), list(gradients)), {}, self.draws)
 
 
 class _Same:

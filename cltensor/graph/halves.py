@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cltensor.autodiff.tape import GradientTape
+from cltensor.core.dispatch import quietly
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.late import Late, Source, collecting
 from cltensor.graph.body import Control, without_effects
@@ -86,7 +87,7 @@ def cut(call: Callable[[list], list], tensors: list, variables: list, device: An
     Returns: None where the backward pass is more than ops on values of the forward pass.
     """
     floating = [v for v in variables if v.dtype.is_floating]
-    with Recording() as recording, collecting() as draws:
+    with quietly(), Recording() as recording, collecting() as draws:
         symbols = [Symbol(t.spec) for t in tensors]
         with GradientTape(persistent=True) as tape:
             tape.watch([s for s in symbols if s.dtype.is_floating] + floating)

@@ -94,8 +94,8 @@ class BoundLaunch:
         self.slots = [(arg[1], slot_cast(op, arg[2], halves[arg[1]])) for _, arg in groups["slot"]]
         self.at = tuple(at for kind in ("in", "out", "work", "slot") for at, _ in groups[kind])
         # for profiles: whose launch it is, and the bytes of its buffers, each counted once
-        self.kernel.work = op.name, sum(specs[kind][i].nbytes for kind, i in {(k, a[1]) for k in ("in", "out")
-                                                                             for _, a in groups[k]})
+        buffers = {arg[:2] for kind in specs for _, arg in groups[kind]}
+        self.kernel.work = op.name, sum(specs[kind][i].nbytes for kind, i in buffers)
         self.before: Any = None         # by `remember`: a list of what was set last
 
     def typed(self, at: int, value: Any) -> Any:

@@ -28,7 +28,6 @@ from cltensor.keras.inputs import as_inputs, check_input, shape_of, spec_of
 from cltensor.keras.updates import call_recorded
 from cltensor.ops.creation import zeros
 from cltensor.ops.variable import Variable
-from cltensor.train.optimizer import quietly
 
 __all__ = ["Layer", "gather_layers", "gather_variables"]
 
@@ -337,7 +336,7 @@ class Layer(Trackable):
         dims = TensorShape(input_shape).as_list()
         if None in dims[1:]:
             return TensorShape(None)
-        with quietly():
+        with dispatch.quietly():
             probe = self(zeros([1, *dims[1:]], self.dtype or backend.floatx()))
         return TensorShape([dims[0], *probe.spec.shape[1:]])
 

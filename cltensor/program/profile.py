@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,8 +55,8 @@ class Profile:
     def __init__(self, at_once: bool = False):
         self._at_once = at_once
         self._events: list[Event] = []
-        self._settled = 0
-        self._open: ExitStack | None = None
+        self._lock, self._settled = threading.Lock(), 0
+        self._open = ExitStack()
         self._begun = self._ended = 0.0
 
     def __enter__(self) -> Profile:
@@ -66,35 +67,35 @@ class Profile:
             stack.enter_context(watching(self._note))
             if self._at_once:
                 stack.enter_context(defer.using("0"))
-            devices.default().queue.timed(True)
-            stack.callback(self._stop)
-            for device in self._queues():
-                device.queue.timed(True)
+            stack.callback(self._timed, False)
+            self._timed(True)
             self._open = stack.pop_all()
         self._begun = time.perf_counter()
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        defer.flush()
-        for device in self._queues():
-            device.queue.finish()
-        self._ended = time.perf_counter()
-        stack, self._open = self._open, None
-        if stack is not None:
-            stack.close()
+        with self._open:
+            try:
+                defer.flush()
+                for device in self._queues():
+                    device.queue.finish()
+            finally:
+                self._ended = time.perf_counter()
         self._settle()
 
     def _queues(self) -> list[Any]:
+        """The devices in use; those that come into use later are timed from their start."""
         return [d for d in devices.devices() if "queue" in d.__dict__]
 
-    def _stop(self) -> None:
+    def _timed(self, yes: bool) -> None:
         for device in self._queues():
-            device.queue.timed(False)
+            device.queue.timed(yes)
 
     def _note(self, event: Event) -> None:
-        self._events.append(event)
-        if len(self._events) >= self._settled + 2 * LEFT:
-            self._settle(LEFT)
+        with self._lock:                # devices have locks of their own
+            self._events.append(event)
+            if len(self._events) >= self._settled + 2 * LEFT:
+                self._settle(LEFT)
 
     def _settle(self, keep: int = 0) -> None:
         until = len(self._events) - keep
@@ -103,17 +104,21 @@ class Profile:
         self._settled = until
 
     # -- results
+    def _finished(self) -> None:
+        if not self._ended:
+            raise FailedPreconditionError("profiler: a profile has results after its `with` block")
+
     @property
     def events(self) -> list[Event]:
         """What happened on the devices, in the order of the program."""
-        if not self._ended:
-            raise FailedPreconditionError("profiler: a profile has results after its `with` block")
+        self._finished()
         return self._events
 
     @property
     def seconds(self) -> float:
         """From beginning to end, on the host's clock."""
-        return self._ended - self._begun if self.events is not None else 0.0
+        self._finished()
+        return self._ended - self._begun
 
     @property
     def busy(self) -> float:

@@ -6,6 +6,7 @@ was (`Queue.timed`) while somebody watches; nothing is waited for that would not
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ __all__ = ["Event", "launch", "copy", "watched", "watching"]
 
 launch: Callable[..., Any] = cl.enqueue_nd_range_kernel
 copy: Callable[..., Any] = cl.enqueue_copy
-_watchers: list[Any] = []
+_watched = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Event:
 
 def watched() -> bool:
     """Whether somebody watches."""
-    return bool(_watchers)
+    return _watched.locked()
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def watching(note: Callable[[Event], None]) -> Iterator[None]:
     Raises: FailedPreconditionError where somebody watches already.
     """
     global launch, copy
-    if _watchers:
+    if not _watched.acquire(blocking=False):
         raise FailedPreconditionError("profiler: a profile is being taken already; one at a time")
     before = launch, copy
 
@@ -82,10 +83,9 @@ def watching(note: Callable[[Event], None]) -> Iterator[None]:
         kind = "read" if read else "write" if write else "copy"
         note(Event(kind, kind, queue.label, nbytes, asked, time.perf_counter(), event))
         return event
-    _watchers.append(note)
     launch, copy = noted_launch, noted_copy
     try:
         yield
     finally:
         launch, copy = before
-        _watchers.remove(note)
+        _watched.release()

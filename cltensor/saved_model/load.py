@@ -9,7 +9,7 @@ from typing import Any
 from cltensor.base import nest
 from cltensor.base.errors import DTypeError, InvalidArgumentError
 from cltensor.base.shapes import show
-from cltensor.core.dispatch import eagerly, state
+from cltensor.core.dispatch import eagerly, quietly, state
 from cltensor.core.tensor import Tensor, convert, from_numpy
 from cltensor.core.trackable import Trackable
 from cltensor.graph.function import Function
@@ -189,11 +189,8 @@ def load(export_dir: Any, tags: Any = None) -> Loaded:
     """
     path = os.fspath(export_dir)
     bundle = folder.read(path)
-    before, state.recorders = state.recorders, []
-    try:
+    with quietly():
         for graph in bundle.functions.values():
             verify(graph, bundle, path)
-    finally:
-        state.recorders = before
     with eagerly():
         return Loaded(bundle)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cltensor.autodiff.custom import CustomRecord
 from cltensor.base import nest
-from cltensor.core.dispatch import state
+from cltensor.core.dispatch import quietly
 from cltensor.core.spec import Spec
 from cltensor.core.tensor import Tensor
 from cltensor.graph.function import result_leaves
@@ -45,14 +45,10 @@ class _Trace(Scope):
     """The function called once with symbols of known sizes."""
 
     def __init__(self, function: Callable, signature: Signature, sizes: dict[str, int]):
-        before, state.recorders = state.recorders, []
-        try:
-            with _Recording() as recording:
-                symbols = [Symbol(Spec(value_of(f.value.shape, sizes), f.value.dtype)) for f in signature.feeds]
-                self.result = function(*signature.pack(symbols))
-                self.leaves = result_leaves(self.result)
-        finally:
-            state.recorders = before
+        with quietly(), _Recording() as recording:
+            symbols = [Symbol(Spec(value_of(f.value.shape, sizes), f.value.dtype)) for f in signature.feeds]
+            self.result = function(*signature.pack(symbols))
+            self.leaves = result_leaves(self.result)
         self.states = tuple(recording.variables.values())
         written = [s for s in self.states if s.written]
         fetches = tuple(x for x in self.leaves if isinstance(x, Tensor)) + tuple(s.now for s in written)

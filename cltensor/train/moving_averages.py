@@ -7,7 +7,7 @@ from typing import Any
 
 from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.core import scope
-from cltensor.core.dispatch import device_scope, eagerly, execute, state
+from cltensor.core.dispatch import device_scope, eagerly, execute, quietly, state
 from cltensor.core.late import Late, Source
 from cltensor.core.trackable import Trackable
 from cltensor.graph.building import group
@@ -17,7 +17,7 @@ from cltensor.graph.variables import trainable_variables
 from cltensor.interpret.record import Symbol
 from cltensor.ops.update import MOVING_AVERAGE
 from cltensor.ops.variable import Variable, as_if
-from cltensor.train.optimizer import number, quietly
+from cltensor.train.optimizer import number
 
 __all__ = ["ExponentialMovingAverage", "assign_moving_average"]
 

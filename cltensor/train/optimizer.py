@@ -14,7 +14,7 @@ from cltensor.base import nest
 from cltensor.base.errors import DTypeError, InvalidArgumentError, UnimplementedError
 from cltensor.base.shapes import show
 from cltensor.core import scope
-from cltensor.core.dispatch import device_scope, eagerly, execute, state
+from cltensor.core.dispatch import device_scope, eagerly, execute, quietly, state
 from cltensor.core.indexed_slices import IndexedSlices
 from cltensor.core.op import OpDef
 from cltensor.core.tensor import Tensor, convert, host_value
@@ -28,17 +28,7 @@ from cltensor.ops.gather import unsorted_segment_sum
 from cltensor.ops.math import greater, where
 from cltensor.ops.variable import Variable
 
-__all__ = ["Optimizer", "number", "quietly"]
-
-
-class quietly:
-    """Context manager: nothing inside is recorded, as assigning has no gradient."""
-
-    def __enter__(self) -> None:
-        self._before, state.recorders = state.recorders, []
-
-    def __exit__(self, *exc: Any) -> None:
-        state.recorders = self._before
+__all__ = ["Optimizer", "number"]
 
 
 def number(what: str, value: Any) -> Any:

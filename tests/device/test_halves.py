@@ -196,6 +196,16 @@ def test_nothing_is_kept_after_the_gradient(device):
         gc.enable()
 
 
+def test_tracing_is_not_recorded_outside():
+    w = tf.Variable(array(3))
+    f = tfe.defun(lambda x: tf.reduce_sum(tf.tanh(x * w)))
+    with tf.GradientTape() as tape:
+        y = f(array(3))
+    tape.catch_up()
+    assert [r.name for r in tape._records] == ["<lambda>"]
+    assert tape.gradient(y, w).shape == (3,)
+
+
 def test_without_a_watcher_the_call_is_the_plain_one():
     f, x = tfe.defun(lambda x: tf.exp(x) * 2.0), array(4)
     with tf.GradientTape():
